@@ -1,0 +1,56 @@
+# Sourced by serve, test and check: makes .venv ready. Expects to run in the project's root.
+
+find_python() {
+    local candidate
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        # Run it: version switchers put names on the PATH that only print an error.
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "Python 3.11 or newer is needed; none of python3.13, python3.12, python3.11, python3 is one." >&2
+    return 1
+}
+
+# One line that changes when the environment must be made again. The path counts: a moved .venv does not work.
+fingerprint() {
+    { pwd; cat setup.cfg pyproject.toml; } | cksum
+}
+
+installed() { # <stamp>
+    [ -x .venv/bin/python ] && [ "$(cat ".venv/stamps/$1" 2>/dev/null)" = "$(fingerprint)" ]
+}
+
+install() { # <stamp> <requirement>
+    installed "$1" && return # another start may have done it while this one waited for the lock
+    local python
+    if ! .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$(find_python) || return
+        echo "Making .venv …" >&2
+        "$python" -m venv --clear .venv || return
+    fi
+    echo "Installing $2 …" >&2
+    rm -rf .venv/stamps/package*
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$2" || return
+    # Last, so that what was interrupted is never taken for ready.
+    mkdir -p .venv/stamps
+    fingerprint >.venv/stamps/package
+    fingerprint >".venv/stamps/$1"
+}
+
+# One at a time, where the system has flock.
+locked() { # <command> …
+    (
+        if command -v flock >/dev/null; then flock 9; fi
+        "$@"
+    ) 9>.venv.lock
+}
+
+ensure_package() {
+    installed package || locked install package .
+}
+
+ensure_test_package() {
+    installed package-test || locked install package-test '.[test]'
+}
