@@ -1,0 +1,1 @@
+"""Backplanes carry between processes: one file per kind, behind `service.ports` Bus, Presence, RateLimits."""

@@ -1,0 +1,269 @@
+"""What somebody can ask: one frozen class per command, in terms of the domain and of no wire format.
+
+A dialect turns a frame into one of these; `service.HANDLERS` names the function that carries it out.
+Everything in here has been checked for form (types, lengths, ids), nothing for sense or permission.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from messaging.domain.models import Attachment, ContentType, Identity, Kind, Profile, Role, Status
+
+MAX_PAGE = 200
+"""How many messages one page of history has at the most."""
+DEFAULT_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks, and from where.
+
+    `service` is true only where services may act for the host application (REST). `device` names the
+    connection's device where its dialect has such names. `budget` is the rate limit that counts its sends.
+    """
+
+    identity: Identity
+    service: bool = False
+    device: str | None = None
+    budget: str = "messages"
+
+    @property
+    def user_id(self) -> str:
+        """The id of the user who asks."""
+        return self.identity.profile.id
+
+
+# --- taking part -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinConversation:
+    """Watch a conversation from here on; get its last `limit` messages first, or all past `after`.
+
+    `create` makes a public room of that name where there is none.
+    """
+
+    conversation_id: str
+    limit: int = DEFAULT_PAGE
+    after: int | None = None
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveConversation:
+    """Stop watching a conversation on this connection. Membership stays."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessage:
+    """Say something in a conversation, or to a user: exactly one of `conversation_id` and `to_user`.
+
+    `sender_id` and `system` are for services, which speak for others.
+    """
+
+    conversation_id: str | None = None
+    to_user: str | None = None
+    content: str = ""
+    content_type: ContentType = ContentType.TEXT
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: int | None = None
+    client_message_id: str | None = None
+    sender_id: str | None = None
+    system: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTyping:
+    """Show, or no longer show, the others that the user is typing; in a conversation or to a user."""
+
+    conversation_id: str | None = None
+    to_user: str | None = None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkRead:
+    """Move the user's cursors up to these messages."""
+
+    message_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkConversationRead:
+    """Move the user's cursor to a conversation's end."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetStatus:
+    """Choose what others see: online, away, busy, or offline (invisible)."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticate:
+    """Go on with a new token for the same user."""
+
+    token: str
+
+
+# --- looking -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadHistory:
+    """A page of a conversation (or of the direct one with a user), by seq or counted back from its end.
+
+    `before` and `after` are exclusive and not given together; `offset` leaves out that many of the newest.
+    """
+
+    conversation_id: str | None = None
+    with_user: str | None = None
+    before: int | None = None
+    after: int | None = None
+    offset: int = 0
+    limit: int = DEFAULT_PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListConversations:
+    """The user's conversations, the most recently active first; `next` goes on from an earlier answer."""
+
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetConversation:
+    """One conversation."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOnlineUsers:
+    """Who of a conversation is online; of a public room, who watches it."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetUser:
+    """One user's profile."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindUsers:
+    """Users whose id or one of whose names begins with `query`."""
+
+    query: str
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetStatus:
+    """Whether a contact is online."""
+
+    user_id: str
+
+
+# --- making and changing -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateConversation:
+    """Make a group (its id is made here), or the public room called `name`."""
+
+    kind: Kind
+    name: str | None = None
+    private: bool = False
+    member_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutConversation:
+    """Make or update a conversation under the host application's own id; for services.
+
+    What is None stays as it is; members are added, nobody is removed.
+    """
+
+    conversation_id: str
+    kind: Kind = Kind.GROUP
+    name: str | None = None
+    private: bool | None = None
+    member_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeConversation:
+    """Rename a conversation or change whether it is private; None leaves as it is."""
+
+    conversation_id: str
+    name: str | None = None
+    private: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteConversation:
+    """Delete a group or room with all that is in it."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutMember:
+    """Add a user to a group, or change a member's role."""
+
+    conversation_id: str
+    user_id: str
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveMember:
+    """Take a user out of a group; oneself: leave it."""
+
+    conversation_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutUser:
+    """Make a user known, or replace their profile; for services."""
+
+    profile: Profile
+
+
+Command = (
+    JoinConversation
+    | LeaveConversation
+    | SendMessage
+    | SetTyping
+    | MarkRead
+    | MarkConversationRead
+    | SetStatus
+    | Authenticate
+    | LoadHistory
+    | ListConversations
+    | GetConversation
+    | ListOnlineUsers
+    | GetUser
+    | FindUsers
+    | GetStatus
+    | CreateConversation
+    | PutConversation
+    | ChangeConversation
+    | DeleteConversation
+    | PutMember
+    | RemoveMember
+    | PutUser
+)

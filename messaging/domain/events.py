@@ -1,0 +1,162 @@
+"""What happened: one frozen class per kind of event, with all that any dialect needs to tell it.
+
+An event about a conversation goes to whoever watches or follows it; one about a user, to that user's
+connections. None of them carries anything that differs from one recipient to the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from messaging.domain.models import Conversation, ConversationView, Message, Profile, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent:
+    """A message was stored."""
+
+    conversation: Conversation
+    message: Message
+    sender: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypingChanged:
+    """Somebody began or stopped typing. Never goes to their own connections."""
+
+    conversation: Conversation
+    user: Profile
+    active: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A message that was newly read."""
+
+    message_id: int
+    seq: int
+    sender_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesRead:
+    """A reader's cursor moved up to `cursor`.
+
+    `receipts` are the newly read messages of others, the newest 50, rising. `own_read` is as in Member.
+    `pushed` is false in conversations with too many members for receipts: there only the reader's own
+    connections hear of it.
+    """
+
+    conversation: Conversation
+    reader: Profile
+    cursor: int
+    own_read: int
+    receipts: tuple[Receipt, ...]
+    pushed: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceChanged:
+    """A user's visible status changed. Goes once to each connection of those in one of `conversations`.
+
+    `crossed` says that they came online or went offline, rather than from one online status to another.
+    """
+
+    user: Profile
+    status: Status
+    crossed: bool
+    last_seen: datetime | None
+    conversations: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationChanged:
+    """A conversation was renamed, or its members changed. Goes to those who were and remain members."""
+
+    view: ConversationView
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberAdded:
+    """A user is now a member of a conversation, which may be new. Goes to that user."""
+
+    user_id: str
+    view: ConversationView
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRemoved:
+    """A user is no longer a member. Goes to that user; ends their watching everywhere."""
+
+    user_id: str
+    conversation: Conversation
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationDeleted:
+    """A conversation is gone."""
+
+    conversation: Conversation
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadChanged:
+    """A user's unread counts changed. Made by each process for its own connections of that user."""
+
+    user_id: str
+    total: int
+    conversation_id: str | None = None
+    unread: int | None = None
+    at: datetime
+
+
+ConversationEvent = MessageSent | TypingChanged | MessagesRead | ConversationChanged | ConversationDeleted
+"""Events that go to those who watch or follow a conversation."""
+
+UserEvent = MemberAdded | MemberRemoved | UnreadChanged
+"""Events that go to one user's connections."""
+
+Event = ConversationEvent | UserEvent | PresenceChanged
+
+
+def conversation_of(event: ConversationEvent) -> Conversation:
+    """The conversation that an event happened in."""
+    if isinstance(event, ConversationChanged):
+        return event.view.conversation
+    return event.conversation
+
+
+EVERYBODY = "*"
+"""The topic that every process hears."""
+
+
+def conversation_topic(conversation_id: str) -> str:
+    """The topic of what happens in a conversation."""
+    return f"c:{conversation_id}"
+
+
+def user_topic(user_id: str) -> str:
+    """The topic of what happens to a user."""
+    return f"u:{user_id}"
+
+
+def topic_of(event: Event) -> str:
+    """Where an event is announced to the other processes."""
+    match event:
+        case PresenceChanged():
+            return EVERYBODY
+        case MemberAdded() | MemberRemoved() | UnreadChanged():
+            return user_topic(event.user_id)
+        case MessageSent() | TypingChanged() | MessagesRead() | ConversationChanged() | ConversationDeleted():
+            return conversation_topic(conversation_of(event).id)
+        case _:
+            assert_never(event)

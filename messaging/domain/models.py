@@ -1,0 +1,289 @@
+"""What is kept: users, conversations, members, messages. Frozen values without behaviour of their own.
+
+All times are aware UTC with whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from messaging.domain import ids
+
+
+class Kind(StrEnum):
+    """The kinds of conversation: two users; members only; public."""
+
+    DIRECT = "direct"
+    GROUP = "group"
+    ROOM = "room"
+
+
+class Role(StrEnum):
+    """What a member is in a group. Both sides of a direct conversation are members."""
+
+    MEMBER = "member"
+    ADMIN = "admin"
+    OWNER = "owner"
+
+
+class Status(StrEnum):
+    """What a user lets others see; `offline` while connected means invisible."""
+
+    ONLINE = "online"
+    AWAY = "away"
+    BUSY = "busy"
+    OFFLINE = "offline"
+
+
+class ContentType(StrEnum):
+    """What a message's content is."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    FILE = "file"
+
+
+class Author(StrEnum):
+    """Who speaks in a message: a user, or the server or a service."""
+
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A user as their token or a service describes them. `email` is shown to nobody but themselves."""
+
+    id: str
+    username: str | None = None
+    name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    salon_name: str | None = None
+    image: str | None = None
+    role: str = "user"
+    email: str | None = None
+
+    @property
+    def display_name(self) -> str:
+        """`name`, else first and last name, else `salonName`, else `username`, else the id; never empty."""
+        full = " ".join(part for part in (self.first_name, self.last_name) if part)
+        return self.name or full or self.salon_name or self.username or self.id
+
+    @property
+    def short_name(self) -> str:
+        """`username`, else what `display_name` gives; never empty."""
+        return self.username or self.display_name
+
+
+SYSTEM = Profile(id=ids.SYSTEM_USER, role="system")
+"""The sender of system messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """What is stored of a user: the profile, the status they chose, and when they were last connected."""
+
+    profile: Profile
+    status: Status = Status.ONLINE
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a verified token says that its bearer is, and what else it lets them do."""
+
+    profile: Profile
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    """When the token ends, leeway included; None for a token without an end."""
+    service: bool = False
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A conversation without its messages. `version` rises with every change to it or its members."""
+
+    id: str
+    kind: Kind
+    name: str | None = None
+    private: bool = False
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    member_count: int = 0
+
+    @property
+    def direct_members(self) -> tuple[str, str] | None:
+        """Both users of a direct conversation; None for any other kind."""
+        return ids.direct_members(self.id) if self.kind is Kind.DIRECT else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One user's place in a conversation.
+
+    `cursor` is the seq up to which they have read. `own_read` is how many of the messages up to the cursor
+    are their own: with it, unread messages are counted by subtraction, without looking at messages.
+    """
+
+    conversation_id: str
+    user_id: str
+    role: Role = Role.MEMBER
+    joined_at: datetime
+    cursor: int = 0
+    own_read: int = 0
+    archived: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A user's place in a conversation, together with the conversation and its end."""
+
+    conversation: Conversation
+    member: Member
+    last_seq: int
+    own_sent: int
+    """How many of the conversation's messages are the member's own."""
+    active_at: datetime
+    """When the last message was sent; before the first, when the conversation was last changed."""
+
+    @property
+    def unread(self) -> int:
+        """Messages of others past the cursor; always 0 in a public room, which has no unread counts."""
+        if self.conversation.kind is Kind.ROOM:
+            return 0
+        return max(0, (self.last_seq - self.member.cursor) - (self.own_sent - self.member.own_read))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that belongs to a message. `file_size` in bytes, `duration` in seconds."""
+
+    id: str
+    url: str
+    file_name: str
+    file_size: int = 0
+    mime_type: str | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """One emoji on a message and who put it there, in that order."""
+
+    emoji: str
+    user_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message that is about to be stored: everything but its place in the conversation."""
+
+    id: int
+    conversation_id: str
+    sender_id: str
+    author: Author = Author.USER
+    content_type: ContentType = ContentType.TEXT
+    content: str
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: int | None = None
+    client_message_id: str | None = None
+    device: str | None = None
+    """The device that it came from, where the sender's dialect names devices."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """What became of a draft. `repeated`: it had been stored before, and this is the first one."""
+
+    message: Message
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A stored message. `seq` is its place in the conversation: 1, 2, 3, … without gaps.
+
+    `sender_seq` counts the sender's own messages in the conversation, this one included. `rev` is 0 until
+    the message is changed for the first time; then it is the conversation's revision of the last change.
+    """
+
+    id: int
+    conversation_id: str
+    seq: int
+    sender_id: str
+    sender_seq: int
+    author: Author = Author.USER
+    content_type: ContentType = ContentType.TEXT
+    content: str
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: int | None = None
+    client_message_id: str | None = None
+    device: str | None = None
+    created_at: datetime
+    rev: int = 0
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
+    reactions: tuple[Reaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageView:
+    """A message as readers see it: with its sender, and when somebody else first read it."""
+
+    message: Message
+    sender: Profile
+    read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMark:
+    """Reader `reader_id` read the messages past `after` up to `seq`, at `at`.
+
+    Marks are kept only where they can be somebody's first: a message is read at the earliest `at` of the
+    marks that cover it, its sender's own not counted.
+    """
+
+    conversation_id: str
+    reader_id: str
+    after: int
+    seq: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """How far a conversation has come: its last seq, its last revision, its version. All zero: not there."""
+
+    last_seq: int = 0
+    last_rev: int = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """A member as others see them."""
+
+    profile: Profile
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationView:
+    """A conversation as a list shows it. `members` is None where there are too many to show.
+
+    `mine` belongs to the asking user alone and is None in what goes to everybody.
+    """
+
+    conversation: Conversation
+    last_seq: int
+    last_message: MessageView | None = None
+    members: tuple[MemberView, ...] | None = None
+    mine: Membership | None = None

@@ -1,0 +1,146 @@
+"""What a command answers to the one who asked, in terms of the domain and of no wire format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from messaging.domain.models import (
+    Conversation,
+    ConversationView,
+    Identity,
+    MessageView,
+    Profile,
+    Status,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """It was carried out and there is nothing to say about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The conversation is watched.
+
+    `messages` is a first page of what came before, oldest first; with `after` there may be more up to
+    `last_seq` than fit in it: then `missing` is true and the rest is loaded after it, page by page.
+    `online` is who watches a public room, the caller included; empty elsewhere.
+    """
+
+    conversation: Conversation
+    messages: tuple[MessageView, ...] = ()
+    has_more: bool = False
+    missing: bool = False
+    last_seq: int = 0
+    online: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The conversation is no longer watched."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """The message is stored. `repeated`: it was there already, under the same client message id."""
+
+    conversation: Conversation
+    view: MessageView
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage:
+    """A page of messages, oldest first. `conversation` is None while two users have none yet."""
+
+    conversation: Conversation | None
+    with_user: str | None = None
+    messages: tuple[MessageView, ...] = ()
+    has_more: bool = False
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """The cursors are where they were asked to be."""
+
+    total_unread: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationList:
+    """A page of the user's conversations; `next` asks for the following one."""
+
+    conversations: tuple[ConversationView, ...]
+    total_unread: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationReply:
+    """One conversation, and whether this command made it."""
+
+    view: ConversationView
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineUsers:
+    """Ids of the users who are online in a conversation, at most 1,000."""
+
+    conversation_id: str
+    user_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserReply:
+    """One user; `private` where the e-mail address may be shown."""
+
+    profile: Profile
+    private: bool = False
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserList:
+    """A page of users."""
+
+    profiles: tuple[Profile, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserStatus:
+    """What others may know of a user's presence."""
+
+    user_id: str
+    status: Status
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """The new token is good."""
+
+    identity: Identity
+
+
+Reply = (
+    Done
+    | Joined
+    | Left
+    | Sent
+    | HistoryPage
+    | Marked
+    | ConversationList
+    | ConversationReply
+    | OnlineUsers
+    | UserReply
+    | UserList
+    | UserStatus
+    | Authenticated
+)

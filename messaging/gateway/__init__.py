@@ -1,0 +1,1 @@
+"""The clients of this process: sessions, and the hub that tells them what happened."""

@@ -1,0 +1,255 @@
+"""What the service needs from outside, each with at least two real implementations.
+
+    Store       keeps       stores/sqlite.py      stores/mongodb.py
+    Bus         tells       backplanes/memory.py  backplanes/redis.py
+    Presence    knows who   backplanes/memory.py  backplanes/redis.py
+    RateLimits  counts      backplanes/memory.py  backplanes/redis.py
+    Tokens      verifies    tokens.py
+
+The contract suites in `tests/stores` and `tests/backplanes` hold every implementation to these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from messaging.domain.errors import ClientError
+from messaging.domain.events import Event
+from messaging.domain.models import (
+    Appended,
+    Conversation,
+    Draft,
+    Identity,
+    Member,
+    Membership,
+    Message,
+    Profile,
+    ReadMark,
+    Role,
+    Status,
+    Tail,
+    User,
+)
+
+Clock = Callable[[], datetime]
+"""Gives the time: aware UTC, whole milliseconds."""
+
+
+class Store(Protocol):
+    """Keeps users, conversations, members, messages and reads.
+
+    Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:
+    synchronous=FULL), and is either done whole or not at all. Every read sees all writes that returned
+    before it began, those of other processes included, and nothing that could still be undone.
+    Raises Unavailable, within 5 seconds, when the storage cannot be reached or refuses to write.
+    A cancelled write has an unknown outcome; nothing else about it is special.
+    """
+
+    async def open(self) -> None:
+        """Connect, and make what is missing of tables and indexes. Idempotent."""
+
+    async def close(self) -> None:
+        """Finish the writes under way, then let go. Idempotent."""
+
+    async def ping(self) -> None:
+        """Return if the storage answers and takes writes."""
+
+    # users
+
+    async def put_user(self, profile: Profile) -> bool:
+        """Keep `profile` as the user's; whether this user is new. Status and last_seen stay."""
+
+    async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
+        """Those of the users that exist, by id."""
+
+    async def find_users(self, prefix: str, *, limit: int, after: str | None = None) -> Sequence[Profile]:
+        """Users whose id, or one of whose names, begins with `prefix` (case-insensitive), by rising id.
+
+        `after` goes on behind that id.
+        """
+
+    async def set_status(self, user_id: str, status: Status) -> None:
+        """Keep the status that a user chose."""
+
+    async def set_last_seen(self, user_id: str, at: datetime) -> None:
+        """Keep when a user was last connected; never moves back."""
+
+    # conversations
+
+    async def save(
+        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+    ) -> bool:
+        """Store a conversation and changes of its members, all or nothing, if nobody was faster.
+
+        `conversation.version` is 1 for a new one, else the stored one's plus 1. False, and nothing is
+        changed, when the stored version is another (or the new one is there already). Of a member in
+        `put` who is one already only the role changes. A new member's `cursor` and `own_read` apply
+        unless they had read further before. The caller sets `member_count`.
+        """
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation, if there is one."""
+
+    async def delete(self, conversation_id: str) -> bool:
+        """Remove a conversation with its members, messages and reads; whether it was there."""
+
+    async def member(self, conversation_id: str, user_id: str) -> Member | None:
+        """A user's place in a conversation, if they are a member."""
+
+    async def members(
+        self, conversation_id: str, *, limit: int, role: Role | None = None
+    ) -> Sequence[Member]:
+        """The first members, the longest-serving first, then by id; only those with `role` where given."""
+
+    async def memberships(self, user_id: str) -> Sequence[Membership]:
+        """All conversations that the user is a member of, in no particular order."""
+
+    async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
+        """One of them."""
+
+    # messages
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        """Store messages, each as the next of its conversation; one outcome per draft, in their order.
+
+        Drafts of one conversation get rising `seq` in the order given. `seq` has no gaps, and when n can
+        be read so can every one below it, also while other processes write. A draft whose
+        (conversation, sender, client_message_id) is stored already, or stands earlier in the same batch,
+        stores nothing and gives the first message. A draft for a conversation that does not exist (any
+        more) may give RoomNotFound. One conversation's trouble does not delay or fail the others.
+        A draft's id is kept, except where another message has it: then the message gets another one.
+        Called by one task at a time (the committer).
+        """
+
+    async def message(self, message_id: int) -> Message | None:
+        """The message, if there is one."""
+
+    async def message_by_client_id(
+        self, conversation_id: str, sender_id: str, client_message_id: str
+    ) -> Message | None:
+        """The message that this user sent there under this client message id, if there is one."""
+
+    async def history(
+        self,
+        conversation_id: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> Sequence[Message]:
+        """Messages by rising seq: the first `limit` past `after`, or the last `limit` below `before`.
+
+        With neither: the last `limit`, after leaving out the `offset` newest. Bounds are exclusive.
+        """
+
+    async def tails(self, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
+        """How far each conversation has come; a conversation that does not exist has Tail()."""
+
+    async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
+        """How many messages up to seq `up_to` (None: all) the user sent there. Does not scan messages."""
+
+    # reads
+
+    async def cursor(self, conversation_id: str, user_id: str) -> int:
+        """The seq up to which the user has read, member or not; 0 where they never did."""
+
+    async def other_cursors(self, conversation_id: str, user_id: str, *, limit: int) -> Sequence[int]:
+        """The highest cursors of others than `user_id` there, falling."""
+
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
+        """Raise the reader's cursor to `mark.seq`; False when it was there or further already.
+
+        With `keep` the mark itself is stored as well, before the cursor, so that a crash between the two
+        loses nothing.
+        """
+
+    async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
+        """The kept marks that cover any message past `after`, up to `up_to`."""
+
+
+class Bus(Protocol):
+    """Tells the other processes what happened. Only a hint: anything may be lost, doubled or late.
+
+    The publishing process does not hear its own events. Nothing here waits for the network except `check`.
+    """
+
+    async def start(self, deliver: Callable[[Event], None]) -> None:
+        """Begin to listen; `deliver` gets every event of a subscribed topic. EVERYBODY always is one."""
+
+    async def close(self) -> None:
+        """Stop, within a second. Idempotent."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Announce events to the other processes that subscribed to their topics. Never raises."""
+
+    def subscribe(self, topic: str) -> Awaitable[None]:
+        """Hear a topic from now on. The result can be awaited: it is done when the topic is being heard,
+        or after at most 100 ms all the same."""
+
+    def unsubscribe(self, topic: str) -> None:
+        """No longer hear a topic."""
+
+    async def check(self) -> None:
+        """Return if a message sent on the bus comes back within a second; else raise Unavailable."""
+
+
+class Presence(Protocol):
+    """Knows which users are where, over all processes.
+
+    A place is a name: `ONLINE` for having a connection at all, or a conversation's id for watching it.
+    Each process says only when its first connection of a user enters and its last one leaves a place.
+    A process that dies takes its users out of all places within 60 seconds.
+    Without contact to the other processes, answers are those of this process alone.
+    """
+
+    async def start(self, lost: Callable[[str, str], None]) -> None:
+        """Begin. `lost(place, user_id)` is called, in one process, for each user whom a dead process left
+        behind in a place where no living one has them."""
+
+    async def close(self) -> None:
+        """Take all of this process's users out of all places, within 2 seconds. Idempotent."""
+
+    async def enter(self, place: str, user_id: str) -> bool:
+        """The user is here; whether they were nowhere there before (no process had them)."""
+
+    async def leave(self, place: str, user_id: str) -> bool:
+        """The user is no longer here; whether no other process has them there."""
+
+    async def among(self, place: str, user_ids: Collection[str]) -> frozenset[str]:
+        """Which of these users are there."""
+
+    async def everybody(self, place: str, *, limit: int) -> Sequence[str]:
+        """Users who are there, in no particular order."""
+
+
+ONLINE = ""
+"""The place of users who have a connection at all."""
+
+
+class RateLimits(Protocol):
+    """Counts what users do, over all processes. Falls back to counting alone when the others are away.
+
+    A budget is a set of rules, such as `10/minute;100/hour`, known by its name.
+    """
+
+    async def take(self, budget: str, key: str) -> float:
+        """Count one and return 0.0; or count nothing and return after how many seconds to try again.
+
+        Takes at most 50 ms.
+        """
+
+    def give_back(self, budget: str, key: str) -> None:
+        """Uncount one that turned out not to be used."""
+
+    async def full(self, budget: str, key: str) -> float:
+        """As `take`, but counts nothing."""
+
+
+class Tokens(Protocol):
+    """Verifies JSON Web Tokens (RFC 7519)."""
+
+    async def verify(self, token: str) -> Identity:
+        """Who the token says its bearer is; raises AuthFailed for any token that is not good now."""

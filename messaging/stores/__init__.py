@@ -1,0 +1,1 @@
+"""Stores keep: one file per database, behind `service.ports.Store`."""
