@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from messaging.domain.events import MessagesRead
 from messaging.domain.models import (
     Conversation,
     ConversationView,
@@ -66,9 +67,13 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """The cursors are where they were asked to be."""
+    """The cursors are where they were asked to be.
+
+    `again` tells what had been read before already: nobody else hears of it a second time.
+    """
 
     total_unread: int
+    again: tuple[MessagesRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
