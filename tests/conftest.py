@@ -109,8 +109,8 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """`serve(environment)` starts the real server in a process of its own and waits until it is ready.
 
-    Each has a folder of its own; two with the same MONGODB_URI and REDIS_URL are one service. They end with the
-    test.
+    Each has a folder of its own; two with the same MONGODB_URI and REDIS_URL are one service. They end with
+    the test.
     """
     servers: list[ServerProcess] = []
 
