@@ -21,12 +21,14 @@ class Actor:
 
     `service` is true only where services may act for the host application (REST). `device` names the
     connection's device where its dialect has such names. `budget` is the rate limit that counts its sends.
+    `connection` tells this process's connections apart; empty for a request without one.
     """
 
     identity: Identity
     service: bool = False
     device: str | None = None
     budget: str = "messages"
+    connection: str = ""
 
     @property
     def user_id(self) -> str:

@@ -156,9 +156,6 @@ class Store(Protocol):
     async def cursor(self, conversation_id: str, user_id: str) -> int:
         """The seq up to which the user has read, member or not; 0 where they never did."""
 
-    async def other_cursors(self, conversation_id: str, user_id: str, *, limit: int) -> Sequence[int]:
-        """The highest cursors of others than `user_id` there, falling."""
-
     async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
         """Raise the reader's cursor to `mark.seq`; False when it was there or further already.
 

@@ -1,0 +1,173 @@
+"""What every command is given: the ports, the limits, and what was looked up a moment ago."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+)
+from messaging.domain.ids import SYSTEM_USER, IdSource
+from messaging.domain.models import SYSTEM, Conversation, Profile, Role
+from messaging.domain.replies import Reply
+from messaging.service.committer import Committer
+from messaging.service.policy import Policy
+from messaging.service.ports import Clock, Presence, RateLimits, Store, Tokens
+from messaging.service.recent import Recent
+from messaging.service.typing import Typists
+
+SEAT_SECONDS = 2.0
+"""How long a membership may be taken for granted when no event says that it changed."""
+PROFILE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a command leads to: the reply to the one who asked, then what everybody is told, in order."""
+
+    reply: Reply
+    events: tuple[Event, ...] = ()
+
+
+Result = Outcome | Future[Outcome]
+"""A handler's result. A future when the write is queued and the next command of its kind may start."""
+
+
+class Seat(NamedTuple):
+    """Somebody's place in a conversation: what it is, if it is there, and their role in it, if any."""
+
+    conversation: Conversation | None
+    role: Role | None
+
+
+class Seats:
+    """Conversations and roles as of at most two seconds ago; at once where an event tells of a change."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._conversations: Recent[str, Conversation] = Recent(20_000, SEAT_SECONDS)
+        self._roles: Recent[tuple[str, str], tuple[Role | None]] = Recent(50_000, SEAT_SECONDS)
+
+    async def find(self, conversation_id: str, user_id: str) -> Seat:
+        """The conversation and the user's role there."""
+        conversation = await self.conversation(conversation_id)
+        if conversation is None:
+            return Seat(None, None)
+        known = self._roles.get((conversation_id, user_id))
+        if known is None:
+            member = await self._store.member(conversation_id, user_id)
+            known = (member.role if member else None,)
+            self._roles.put((conversation_id, user_id), known)
+        return Seat(conversation, known[0])
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation, if there is one. That there is none is never remembered."""
+        known = self._conversations.get(conversation_id)
+        if known is None:
+            known = await self._store.conversation(conversation_id)
+            if known is not None:
+                self._conversations.put(conversation_id, known)
+        return known
+
+    def note(self, event: Event) -> None:
+        """Forget what an event says is no longer so."""
+        match event:
+            case ConversationChanged(view=view):
+                self._forget(view.conversation.id)
+            case ConversationDeleted(conversation=conversation):
+                self._forget(conversation.id)
+            case MemberAdded(view=view, user_id=user_id):
+                self._forget(view.conversation.id, user_id)
+            case MemberRemoved(conversation=conversation, user_id=user_id):
+                self._forget(conversation.id, user_id)
+
+    def _forget(self, conversation_id: str, user_id: str | None = None) -> None:
+        self._conversations.forget(conversation_id)
+        if user_id is None:
+            self._roles.clear()  # any role there may have changed; such events are rare
+        else:
+            self._roles.forget((conversation_id, user_id))
+
+
+class People:
+    """Profiles as of at most ten seconds ago."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._profiles: Recent[str, Profile] = Recent(50_000, PROFILE_SECONDS)
+
+    async def find(self, user_ids: Collection[str]) -> Mapping[str, Profile]:
+        """A profile for each id; one that says no more than the id for users who are gone."""
+        found = {SYSTEM_USER: SYSTEM}
+        missing = []
+        for user_id in user_ids:
+            profile = self._profiles.get(user_id)
+            if profile is not None:
+                found[user_id] = profile
+            elif user_id not in found:
+                missing.append(user_id)
+        if missing:
+            found |= await self._load(missing)
+        return found
+
+    async def known(self, user_id: str) -> Profile | None:
+        """The profile of a user who exists."""
+        profile = self._profiles.get(user_id)
+        if profile is None:
+            user = (await self._store.users([user_id])).get(user_id)
+            profile = user.profile if user else None
+        if profile is not None:
+            self.note(profile)
+        return profile
+
+    def note(self, profile: Profile) -> None:
+        """This is the user's profile now."""
+        self._profiles.put(profile.id, profile)
+
+    async def _load(self, user_ids: list[str]) -> dict[str, Profile]:
+        users = await self._store.users(user_ids)
+        for user in users.values():
+            self.note(user.profile)
+        return {i: users[i].profile if i in users else Profile(id=i) for i in user_ids}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The service's surroundings. One per process; handlers read it and never replace anything in it."""
+
+    store: Store
+    presence: Presence
+    limits: RateLimits
+    tokens: Tokens
+    clock: Clock
+    ids: IdSource
+    policy: Policy
+    committer: Committer
+    seats: Seats
+    people: People
+    typists: Typists = field(default_factory=Typists)
+
+
+def make_context(
+    *, store: Store, presence: Presence, limits: RateLimits, tokens: Tokens, clock: Clock, policy: Policy
+) -> Context:
+    """A context on these ports."""
+    return Context(
+        store=store,
+        presence=presence,
+        limits=limits,
+        tokens=tokens,
+        clock=clock,
+        ids=IdSource(clock),
+        policy=policy,
+        committer=Committer(store),
+        seats=Seats(store),
+        people=People(store),
+    )

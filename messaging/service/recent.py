@@ -1,0 +1,42 @@
+"""A small cache: what was looked up a moment ago, bounded in number and in age."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """The newest `size` values, each for `seconds` after it was put. Ages by a clock that never jumps."""
+
+    def __init__(self, size: int, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._now = now
+        self._entries: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K) -> V | None:
+        """The value, or None when it is not known or too old."""
+        entry = self._entries.get(key)
+        if entry is None or entry[0] < self._now():
+            return None
+        return entry[1]
+
+    def put(self, key: K, value: V) -> None:
+        """Remember a value; the oldest one is forgotten to make room."""
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._size:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (self._now() + self._seconds, value)
+
+    def forget(self, key: K) -> None:
+        """No longer know a value, if it is known."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """No longer know anything."""
+        self._entries.clear()
