@@ -1,0 +1,57 @@
+"""The databases that the store contract suite runs over."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from messaging.service.ports import Store
+from tests.stores.build import Database, conversation
+
+
+def _sqlite(path: str, *, survives: bool) -> Database:
+    module = importlib.import_module("messaging.stores.sqlite")
+    return Database(make=lambda: module.SqliteStore(path), survives=survives)
+
+
+def _mongodb(uri: str) -> Database:
+    module = importlib.import_module("messaging.stores.mongodb")
+    return Database(make=lambda: module.MongoStore(uri), shared=True)
+
+
+@pytest.fixture(params=["sqlite-memory", "sqlite-file", pytest.param("mongodb", marks=pytest.mark.real)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty database of each kind."""
+    match request.param:
+        case "sqlite-memory":
+            return _sqlite(":memory:", survives=False)
+        case "sqlite-file":
+            return _sqlite(str(tmp_path / "messaging.db"), survives=True)
+    if importlib.util.find_spec("messaging.stores.mongodb") is None:
+        pytest.skip("messaging/stores/mongodb.py is not there yet")
+    return _mongodb(request.getfixturevalue("mongodb_uri"))
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Store]:
+    """An open store on `database`, with a group `c`."""
+    store = database.make()
+    await store.open()
+    assert await store.save(conversation("c"))
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def second_store(database: Database, store: Store) -> AsyncIterator[Store]:
+    """Another open store on the same database, as another process would have it."""
+    if not database.shared:
+        pytest.skip("one process has this database to itself")
+    second = database.make()
+    await second.open()
+    yield second
+    await second.close()
