@@ -88,16 +88,18 @@ class SetTyping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkRead:
-    """Move the user's cursors up to these messages."""
+    """Move the user's cursors up to these messages; `count_unread` asks for the total afterwards."""
 
     message_ids: tuple[int, ...]
+    count_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkConversationRead:
-    """Move the user's cursor to a conversation's end."""
+    """Move the user's cursor to a conversation's end; `count_unread` asks for the total afterwards."""
 
     conversation_id: str
+    count_unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,10 @@ DIRECT_ACTIONS = frozenset({Action.READ, Action.WRITE})
 ROOM_ACTIONS = frozenset({Action.READ, Action.WRITE})
 
 
-def permit(action: Action, conversation: Conversation | None, role: Role | None, *, service: bool) -> None:
-    """Return if somebody with `role` there (None: not a member) may do `action`.
+def permit(
+    action: Action, conversation: Conversation | None, role: Role | None, *, service: bool
+) -> Conversation:
+    """The conversation, if somebody with `role` there (None: not a member) may do `action` in it.
 
     Raises RoomNotFound where the asker may not even see the conversation, PermissionDenied where they may
     see it but not do this. A service may do everything, except what nobody may: leave, add to, remove from
@@ -46,7 +48,7 @@ def permit(action: Action, conversation: Conversation | None, role: Role | None,
     if conversation is None:
         raise RoomNotFound
     if action in _allowed(conversation.kind, role, service=service):
-        return
+        return conversation
     if role is None and not service and conversation.kind is not Kind.ROOM:
         raise RoomNotFound
     raise PermissionDenied

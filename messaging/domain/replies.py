@@ -69,10 +69,10 @@ class HistoryPage:
 class Marked:
     """The cursors are where they were asked to be.
 
-    `again` tells what had been read before already: nobody else hears of it a second time.
+    `total_unread` is None where the command did not ask for it. `again` tells what had been read before already: nobody else hears of it a second time.
     """
 
-    total_unread: int
+    total_unread: int | None = None
     again: tuple[MessagesRead, ...] = ()
 
 

@@ -87,6 +87,8 @@ class Seats:
                 self._forget(view.conversation.id, user_id)
             case MemberRemoved(conversation=conversation, user_id=user_id):
                 self._forget(conversation.id, user_id)
+            case _:
+                pass
 
     def _forget(self, conversation_id: str, user_id: str | None = None) -> None:
         self._conversations.forget(conversation_id)
@@ -126,6 +128,10 @@ class People:
         if profile is not None:
             self.note(profile)
         return profile
+
+    def recent(self, user_id: str) -> Profile | None:
+        """The profile, if it was looked up a moment ago."""
+        return self._profiles.get(user_id)
 
     def note(self, profile: Profile) -> None:
         """This is the user's profile now."""

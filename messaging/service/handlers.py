@@ -1,0 +1,39 @@
+"""Which function carries out which command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from messaging.domain import commands
+from messaging.domain.commands import Actor, Command
+from messaging.service import conversations, members, presence, reading, sending, users
+from messaging.service.context import Context, Result
+
+Handler = Callable[[Context, Actor, Any], Awaitable[Result]]
+"""Carries out one kind of command; raises a ClientError to refuse it."""
+
+HANDLERS: dict[type[Command], Handler] = {
+    commands.JoinConversation: reading.join_conversation,
+    commands.LeaveConversation: reading.leave_conversation,
+    commands.SendMessage: sending.send_message,
+    commands.SetTyping: sending.set_typing,
+    commands.MarkRead: reading.mark_read,
+    commands.MarkConversationRead: reading.mark_conversation_read,
+    commands.SetStatus: presence.set_status,
+    commands.Authenticate: users.authenticate,
+    commands.LoadHistory: reading.load_history,
+    commands.ListConversations: conversations.list_conversations,
+    commands.GetConversation: conversations.get_conversation,
+    commands.ListOnlineUsers: presence.list_online_users,
+    commands.GetUser: users.get_user,
+    commands.FindUsers: users.find_users,
+    commands.GetStatus: presence.get_status,
+    commands.CreateConversation: conversations.create_conversation,
+    commands.PutConversation: conversations.put_conversation,
+    commands.ChangeConversation: conversations.change_conversation,
+    commands.DeleteConversation: conversations.delete_conversation,
+    commands.PutMember: members.put_member,
+    commands.RemoveMember: members.remove_member,
+    commands.PutUser: users.put_user,
+}

@@ -1,0 +1,107 @@
+"""Who belongs to a group: adding, removing, roles, and who inherits it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from messaging.domain.commands import Actor, PutMember, RemoveMember
+from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, UserNotFound
+from messaging.domain.events import MemberRemoved
+from messaging.domain.models import Conversation, Kind, Member, Role
+from messaging.domain.permissions import Action
+from messaging.domain.replies import ConversationReply, Done
+from messaging.service.context import Context, Outcome
+from messaging.service.conversations import added, changed, newcomers, next_version, permitted
+from messaging.service.users import ensure_users
+from messaging.service.views import conversation_view
+
+_ATTEMPTS = 8
+"""How often a change is tried again when another process was faster each time."""
+
+
+async def put_member(ctx: Context, actor: Actor, command: PutMember) -> Outcome:
+    """Add a user to a group, or change a member's role."""
+    for _ in range(_ATTEMPTS):
+        member = await ctx.store.member(command.conversation_id, command.user_id)
+        outcome = await (
+            _add(ctx, actor, command) if member is None else _change(ctx, actor, command, member)
+        )
+        if outcome is not None:
+            return outcome
+    raise Conflict("This conversation is being changed by others.")
+
+
+async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Outcome:
+    """Take a user out of a group, or leave it oneself. An owner who goes is followed by the oldest admin,
+    else by the oldest member, unless there is another owner."""
+    leaving = command.user_id == actor.user_id
+    for _ in range(_ATTEMPTS):
+        group = await _group(
+            ctx, actor, command.conversation_id, Action.LEAVE if leaving else Action.REMOVE_MEMBER
+        )
+        member = await ctx.store.member(group.id, command.user_id)
+        if member is None:
+            raise UserNotFound
+        if member.role is Role.OWNER and not leaving and not actor.service:
+            raise PermissionDenied("An owner cannot be removed.")
+        heirs = await _heirs(ctx, member)
+        new = next_version(ctx, group, joining=-1)
+        if await ctx.store.save(new, put=heirs, remove=[member.user_id]):
+            gone = MemberRemoved(user_id=member.user_id, conversation=new, at=ctx.clock())
+            return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
+    raise Conflict("This conversation is being changed by others.")
+
+
+async def _add(ctx: Context, actor: Actor, command: PutMember) -> Outcome | None:
+    group = await _group(ctx, actor, command.conversation_id, Action.ADD_MEMBER)
+    role = command.role or Role.MEMBER
+    if role is not Role.MEMBER:
+        await permitted(ctx, actor, group.id, Action.GIVE_ROLE)
+    await ensure_users(ctx, actor, [command.user_id])
+    new = next_version(ctx, group, joining=1)
+    [newcomer] = await newcomers(ctx, group.id, [command.user_id], new.updated_at)
+    if not await ctx.store.save(new, put=[_with_role(newcomer, role)]):
+        return None
+    events = (*await added(ctx, new, [command.user_id]), *await changed(ctx, new))
+    view = await conversation_view(ctx, new, await ctx.store.membership(new.id, actor.user_id))
+    return Outcome(reply=ConversationReply(view=view, created=True), events=events)
+
+
+async def _change(ctx: Context, actor: Actor, command: PutMember, member: Member) -> Outcome | None:
+    changes = command.role is not None and command.role is not member.role
+    action = Action.GIVE_ROLE if changes else Action.ADD_MEMBER
+    group = await _group(ctx, actor, command.conversation_id, action)
+    new = next_version(ctx, group)
+    if changes and command.role is not None:
+        promoted = _with_role(member, command.role)
+        heirs = await _heirs(ctx, member) if member.role is Role.OWNER else []
+        if not await ctx.store.save(new, put=[promoted, *heirs]):
+            return None
+    mine = await ctx.store.membership(group.id, actor.user_id)
+    view = await conversation_view(ctx, new if changes else group, mine)
+    return Outcome(reply=ConversationReply(view=view), events=await changed(ctx, new) if changes else ())
+
+
+async def _group(ctx: Context, actor: Actor, conversation_id: str, action: Action) -> Conversation:
+    conversation = await permitted(ctx, actor, conversation_id, action)
+    if conversation.kind is not Kind.GROUP:
+        raise InvalidFormat("Only a group has members that come and go.")
+    return conversation
+
+
+async def _heirs(ctx: Context, member: Member) -> list[Member]:
+    """Who becomes owner when `member` no longer is: nobody while there is another owner."""
+    if member.role is not Role.OWNER:
+        return []
+    owners = await ctx.store.members(member.conversation_id, limit=2, role=Role.OWNER)
+    if any(owner.user_id != member.user_id for owner in owners):
+        return []
+    for role in (Role.ADMIN, Role.MEMBER):
+        oldest = await ctx.store.members(member.conversation_id, limit=1, role=role)
+        if oldest:
+            return [_with_role(oldest[0], Role.OWNER)]
+    return []
+
+
+def _with_role(member: Member, role: Role) -> Member:
+    return replace(member, role=role)

@@ -1,0 +1,123 @@
+"""Presence: who is online, who is told, and what they may know."""
+
+from __future__ import annotations
+
+from messaging.domain.commands import Actor, GetStatus, ListOnlineUsers, SetStatus
+from messaging.domain.errors import UserNotFound
+from messaging.domain.events import PresenceChanged
+from messaging.domain.models import Kind, Membership, Profile, Status, User
+from messaging.domain.permissions import Action, permit
+from messaging.domain.replies import Done, OnlineUsers, UserStatus
+from messaging.service.context import Context, Outcome
+from messaging.service.limits import drops_signal
+from messaging.service.policy import MAX_ONLINE_USERS
+from messaging.service.ports import ONLINE
+
+_MEMBERS_ASKED = 10_000
+"""How many members of a group are looked at for the list of those online."""
+
+
+async def set_status(ctx: Context, actor: Actor, command: SetStatus) -> Outcome:
+    """Choose what others see; told to contacts when it changes what they see."""
+    if await drops_signal(ctx, actor):
+        return Outcome(reply=Done())
+    user = await _user(ctx, actor.user_id)
+    if user.status is command.status:
+        return Outcome(reply=Done())
+    await ctx.store.set_status(actor.user_id, command.status)
+    if not await ctx.presence.among(ONLINE, [actor.user_id]):
+        return Outcome(reply=Done())
+    return Outcome(
+        reply=Done(), events=await changed(ctx, user.profile, before=user.status, after=command.status)
+    )
+
+
+async def list_online_users(ctx: Context, actor: Actor, command: ListOnlineUsers) -> Outcome:
+    """Who of a conversation is online; of a public room, who watches it. The caller included."""
+    seat = await ctx.seats.find(command.conversation_id, actor.user_id)
+    conversation = permit(Action.READ, seat.conversation, seat.role, service=actor.service)
+    if conversation.kind is Kind.ROOM:
+        there = set(await ctx.presence.everybody(command.conversation_id, limit=MAX_ONLINE_USERS))
+    else:
+        members = await ctx.store.members(command.conversation_id, limit=_MEMBERS_ASKED)
+        there = set(await ctx.presence.among(ONLINE, [member.user_id for member in members]))
+    visible = await _visible(ctx, there - {actor.user_id})
+    if ctx.policy.presence is False:
+        visible = set()
+    if seat.role is not None or actor.user_id in there:
+        visible.add(actor.user_id)
+    listed = tuple(sorted(visible)[:MAX_ONLINE_USERS])
+    return Outcome(reply=OnlineUsers(conversation_id=command.conversation_id, user_ids=listed))
+
+
+async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:
+    """Whether a contact is online; others than contacts do not exist for the asker."""
+    user = (await ctx.store.users([command.user_id])).get(command.user_id)
+    if user is None or not (actor.service or await _are_contacts(ctx, actor.user_id, command.user_id)):
+        raise UserNotFound
+    online = ctx.policy.presence and bool(await ctx.presence.among(ONLINE, [command.user_id]))
+    status = user.status if online else Status.OFFLINE
+    return Outcome(reply=UserStatus(user_id=command.user_id, status=status, last_seen=user.last_seen))
+
+
+async def came_online(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
+    """What is told when a user's first connection, over all processes, has come."""
+    user = await _user(ctx, user_id)
+    return await changed(ctx, user.profile, before=Status.OFFLINE, after=user.status)
+
+
+async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
+    """What is told when a user's last connection has been gone for the grace period."""
+    await ctx.store.set_last_seen(user_id, ctx.clock())
+    user = await _user(ctx, user_id)
+    return await changed(ctx, user.profile, before=user.status, after=Status.OFFLINE)
+
+
+async def changed(
+    ctx: Context, profile: Profile, *, before: Status, after: Status
+) -> tuple[PresenceChanged, ...]:
+    """What contacts are told when the status that they see goes from one to another."""
+    if before is after or not ctx.policy.presence:
+        return ()
+    memberships = await ctx.store.memberships(profile.id)
+    now = ctx.clock()
+    event = PresenceChanged(
+        user=profile,
+        status=after,
+        crossed=Status.OFFLINE in (before, after),
+        last_seen=now if after is Status.OFFLINE else None,
+        conversations=tuple(m.conversation.id for m in memberships if shares_presence(ctx, m)),
+        at=now,
+    )
+    return (event,)
+
+
+def shares_presence(ctx: Context, membership: Membership) -> bool:
+    """Whether the members of this conversation learn of one another's presence."""
+    match membership.conversation.kind:
+        case Kind.DIRECT:
+            return membership.last_seq > 0
+        case Kind.GROUP:
+            return membership.conversation.member_count <= ctx.policy.presence_max_members
+        case Kind.ROOM:
+            return False
+
+
+async def _user(ctx: Context, user_id: str) -> User:
+    users = await ctx.store.users([user_id])
+    return users.get(user_id) or User(profile=Profile(id=user_id))
+
+
+async def _visible(ctx: Context, user_ids: set[str]) -> set[str]:
+    users = await ctx.store.users(user_ids) if user_ids else {}
+    return {user_id for user_id, user in users.items() if user.status is not Status.OFFLINE}
+
+
+async def _are_contacts(ctx: Context, one: str, other: str) -> bool:
+    if one == other:
+        return True
+    shared = [
+        {m.conversation.id for m in await ctx.store.memberships(u) if shares_presence(ctx, m)}
+        for u in (one, other)
+    ]
+    return not shared[0].isdisjoint(shared[1])

@@ -1,0 +1,211 @@
+"""Sending messages, and the signal that somebody is about to."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from dataclasses import replace
+
+from messaging.domain import ids
+from messaging.domain.commands import Actor, SendMessage, SetTyping
+from messaging.domain.errors import (
+    InvalidFormat,
+    MessageNotFound,
+    MessageTooLong,
+    PermissionDenied,
+    RateLimited,
+    UserNotFound,
+)
+from messaging.domain.events import Event, MemberAdded, MessageSent
+from messaging.domain.models import (
+    SYSTEM,
+    Appended,
+    Author,
+    Conversation,
+    ConversationView,
+    Draft,
+    Kind,
+    Member,
+    MemberView,
+    MessageView,
+    Profile,
+    Role,
+)
+from messaging.domain.permissions import Action, permit
+from messaging.domain.replies import Done, Sent
+from messaging.service.context import Context, Outcome, Seat
+from messaging.service.limits import count_send, drops_signal, uncount_send
+
+
+async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outcome | Future[Outcome]:
+    """Store a message and tell everybody who listens. The future is done when it is durable.
+
+    Sent again under the same client message id by the same user, it answers with the first message and
+    tells nobody.
+    """
+    conversation_id = target_of(actor.user_id, command.conversation_id, command.to_user)
+    sender = await _sender(ctx, actor, command)
+    seat = await _seat(ctx, conversation_id, actor)
+    conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
+    await _check(ctx, conversation, sender, command)
+    if (first := await _limited(ctx, actor, conversation, sender, command)) is not None:
+        return first
+    await _begin_direct(ctx, conversation)
+    draft = _draft(ctx, actor, conversation, sender, command)
+    told = _Told(ctx, actor, conversation, sender)
+    return ctx.committer.append(draft, told)
+
+
+async def set_typing(ctx: Context, actor: Actor, command: SetTyping) -> Outcome:
+    """Tell the others that the user types, or that they stopped."""
+    conversation_id = target_of(actor.user_id, command.conversation_id, command.to_user)
+    seat = await _seat(ctx, conversation_id, actor)
+    conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
+    if await drops_signal(ctx, actor):
+        return Outcome(reply=Done())
+    now = ctx.clock()
+    if not command.active:
+        return Outcome(reply=Done(), events=ctx.typists.stop(conversation_id, actor.user_id, now))
+    event = ctx.typists.start(conversation, actor.identity.profile, actor.connection, now)
+    return Outcome(reply=Done(), events=(event,))
+
+
+def target_of(user_id: str, conversation_id: str | None, to_user: str | None) -> str:
+    """The conversation that a command names, by its id or by the partner's; InvalidFormat for oneself."""
+    if conversation_id is not None:
+        return conversation_id
+    if to_user is None:
+        raise InvalidFormat("Name a conversation or a user.")
+    if to_user == user_id:
+        raise InvalidFormat("You cannot have a conversation with yourself.")
+    return ids.direct_id(user_id, to_user)
+
+
+async def _sender(ctx: Context, actor: Actor, command: SendMessage) -> Profile:
+    """As whom the message goes out: the user; or, for a service, whom it names, or the system."""
+    if command.system or command.sender_id is not None:
+        if not actor.service:
+            raise PermissionDenied("Only a service may speak for others.")
+        if command.system:
+            return SYSTEM
+    if command.sender_id is None or command.sender_id == actor.user_id:
+        return actor.identity.profile
+    profile = await ctx.people.known(command.sender_id)
+    if profile is None:
+        raise UserNotFound
+    return profile
+
+
+async def _seat(ctx: Context, conversation_id: str, actor: Actor) -> Seat:
+    """The conversation and the role of who writes; a direct one that has not begun yet included."""
+    seat = await ctx.seats.find(conversation_id, actor.user_id)
+    pair = ids.direct_members(conversation_id)
+    if seat.conversation is not None or pair is None or not (actor.service or actor.user_id in pair):
+        return seat
+    for user_id in pair:
+        if user_id != actor.user_id and await ctx.people.known(user_id) is None:
+            raise UserNotFound
+    now = ctx.clock()
+    new = Conversation(
+        id=conversation_id, kind=Kind.DIRECT, created_at=now, updated_at=now, version=0, member_count=2
+    )
+    return Seat(new, Role.MEMBER)
+
+
+async def _begin_direct(ctx: Context, conversation: Conversation) -> None:
+    """Make a direct conversation that is about to get its first message; another process may be faster."""
+    pair = conversation.direct_members
+    if conversation.version > 0 or pair is None:
+        return
+    members = [
+        Member(conversation_id=conversation.id, user_id=user_id, joined_at=conversation.created_at)
+        for user_id in pair
+    ]
+    await ctx.store.save(replace(conversation, version=1), put=members)
+
+
+async def _check(ctx: Context, conversation: Conversation, sender: Profile, command: SendMessage) -> None:
+    length = len(command.content.strip())
+    if length == 0 and not command.attachments:
+        raise InvalidFormat("A message needs content or an attachment.", field="content")
+    if length > ctx.policy.max_message_length:
+        raise MessageTooLong(limit=ctx.policy.max_message_length)
+    pair = conversation.direct_members
+    if pair is not None and sender is not SYSTEM and sender.id not in pair:
+        raise PermissionDenied("Only its two users can speak in a direct conversation.")
+    if command.reply_to is not None:
+        original = await ctx.store.message(command.reply_to)
+        if original is None or original.conversation_id != conversation.id:
+            raise MessageNotFound("There is no such message to reply to in this conversation.")
+
+
+async def _limited(
+    ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, command: SendMessage
+) -> Outcome | None:
+    """Count the send. One over the limit is refused, unless it only repeats a message that was stored."""
+    try:
+        await count_send(ctx, actor)
+    except RateLimited:
+        if command.client_message_id is None:
+            raise
+        first = await ctx.store.message_by_client_id(conversation.id, sender.id, command.client_message_id)
+        if first is None:
+            raise
+        view = MessageView(message=first, sender=sender)
+        return Outcome(reply=Sent(conversation=conversation, view=view, repeated=True))
+    return None
+
+
+def _draft(
+    ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, command: SendMessage
+) -> Draft:
+    return Draft(
+        id=ctx.ids.next(),
+        conversation_id=conversation.id,
+        sender_id=sender.id,
+        author=Author.SYSTEM if sender is SYSTEM else Author.USER,
+        content_type=command.content_type,
+        content=command.content,
+        attachments=command.attachments,
+        reply_to=command.reply_to,
+        client_message_id=command.client_message_id,
+        device=actor.device,
+        created_at=ctx.clock(),
+    )
+
+
+class _Told:
+    """What is said once the message is stored."""
+
+    __slots__ = ("actor", "conversation", "ctx", "sender")
+
+    def __init__(self, ctx: Context, actor: Actor, conversation: Conversation, sender: Profile) -> None:
+        self.ctx, self.actor, self.conversation, self.sender = ctx, actor, conversation, sender
+
+    def __call__(self, appended: Appended) -> Outcome:
+        message = appended.message
+        view = MessageView(message=message, sender=self.sender)
+        reply = Sent(conversation=self.conversation, view=view, repeated=appended.repeated)
+        if appended.repeated:
+            uncount_send(self.ctx, self.actor)
+            return Outcome(reply=reply)
+        sent = MessageSent(conversation=self.conversation, message=message, sender=self.sender)
+        stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
+        began = self._began() if message.seq == 1 else ()
+        return Outcome(reply=reply, events=(*began, sent, *stopped))
+
+    def _began(self) -> tuple[Event, ...]:
+        """Both users of a direct conversation learn of it with its first message."""
+        pair = self.conversation.direct_members
+        if pair is None:
+            return ()
+        conversation = replace(self.conversation, version=max(1, self.conversation.version))
+        partners = self._partners(pair)
+        view = ConversationView(conversation=conversation, last_seq=0, members=partners)
+        now = self.ctx.clock()
+        return tuple(MemberAdded(user_id=user_id, view=view, at=now) for user_id in pair)
+
+    def _partners(self, pair: tuple[str, str]) -> tuple[MemberView, ...]:
+        return tuple(
+            MemberView(profile=self.ctx.people.recent(user_id) or Profile(id=user_id), role=Role.MEMBER)
+            for user_id in pair
+        )

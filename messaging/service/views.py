@@ -1,0 +1,67 @@
+"""From what is stored to what is shown: messages with senders and first reads, conversations with members."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from messaging.domain.models import (
+    Conversation,
+    ConversationView,
+    Kind,
+    Member,
+    Membership,
+    MemberView,
+    Message,
+    MessageView,
+    ReadMark,
+)
+from messaging.service.context import Context
+from messaging.service.policy import MAX_SHOWN_MEMBERS
+
+
+def first_read(message: Message, marks: Iterable[ReadMark]) -> datetime | None:
+    """When anybody but its sender had first read a message."""
+    return min(
+        (m.at for m in marks if m.after < message.seq <= m.seq and m.reader_id != message.sender_id),
+        default=None,
+    )
+
+
+async def message_views(ctx: Context, messages: Sequence[Message]) -> tuple[MessageView, ...]:
+    """Messages of one conversation, by rising seq, as readers see them."""
+    if not messages:
+        return ()
+    marks = await ctx.store.read_marks(
+        messages[0].conversation_id, after=messages[0].seq - 1, up_to=messages[-1].seq
+    )
+    people = await ctx.people.find({message.sender_id for message in messages})
+    return tuple(
+        MessageView(message=m, sender=people[m.sender_id], read_at=first_read(m, marks)) for m in messages
+    )
+
+
+async def conversation_view(
+    ctx: Context, conversation: Conversation, mine: Membership | None = None
+) -> ConversationView:
+    """A conversation with its last message and, where they are not too many, its members."""
+    last, members = await asyncio.gather(
+        ctx.store.history(conversation.id, limit=1), _member_views(ctx, conversation)
+    )
+    views = await message_views(ctx, last)
+    return ConversationView(
+        conversation=conversation,
+        last_seq=last[-1].seq if last else 0,
+        last_message=views[-1] if views else None,
+        members=members,
+        mine=mine,
+    )
+
+
+async def _member_views(ctx: Context, conversation: Conversation) -> tuple[MemberView, ...] | None:
+    if conversation.kind is Kind.ROOM or conversation.member_count > MAX_SHOWN_MEMBERS:
+        return None
+    members: Sequence[Member] = await ctx.store.members(conversation.id, limit=MAX_SHOWN_MEMBERS)
+    people = await ctx.people.find({member.user_id for member in members})
+    return tuple(MemberView(profile=people[m.user_id], role=m.role) for m in members)
