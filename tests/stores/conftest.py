@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from messaging.service.ports import Store
+from messaging.stores.sqlite import SqliteStore
 from tests.stores.build import Database, conversation
 
 
-def _sqlite(path: str, *, survives: bool) -> Database:
-    module = importlib.import_module("messaging.stores.sqlite")
-    return Database(make=lambda: module.SqliteStore(path), survives=survives)
-
-
-def _mongodb(uri: str) -> Database:
+def _mongodb(request: pytest.FixtureRequest) -> Database:
+    if importlib.util.find_spec("messaging.stores.mongodb") is None:
+        pytest.skip("messaging/stores/mongodb.py is not there yet")
+    uri = request.getfixturevalue("mongodb_uri")
     module = importlib.import_module("messaging.stores.mongodb")
     return Database(make=lambda: module.MongoStore(uri), shared=True)
 
@@ -28,12 +27,11 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database of each kind."""
     match request.param:
         case "sqlite-memory":
-            return _sqlite(":memory:", survives=False)
+            return Database(make=lambda: SqliteStore(":memory:"), survives=False)
         case "sqlite-file":
-            return _sqlite(str(tmp_path / "messaging.db"), survives=True)
-    if importlib.util.find_spec("messaging.stores.mongodb") is None:
-        pytest.skip("messaging/stores/mongodb.py is not there yet")
-    return _mongodb(request.getfixturevalue("mongodb_uri"))
+            return Database(make=lambda: SqliteStore(str(tmp_path / "messaging.db")))
+        case _:
+            return _mongodb(request)
 
 
 @pytest.fixture

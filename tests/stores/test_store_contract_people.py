@@ -204,7 +204,7 @@ async def test_deleting_one_conversation_leaves_the_others(store: Store) -> None
     assert len(await store.memberships("alice")) == 1
 
 
-# --- members -------------------------------------------------------------------------------------------------
+# --- members --------------------------------------------------------------------------------
 
 
 async def test_a_member_comes_back_as_put(store: Store) -> None:

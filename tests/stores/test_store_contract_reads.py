@@ -55,16 +55,6 @@ async def test_of_marks_at_the_same_instant_the_highest_stays(store: Store) -> N
     assert [seq for seq, one in zip(marks, raised, strict=True) if one].count(9) == 1
 
 
-async def test_other_cursors_are_the_highest_of_the_others_falling(store: Store) -> None:
-    await store.save(conversation("c", version=2), put=[member("zero"), member("bob", cursor=2)])
-    for who, seq in (("alice", 9), ("guest", 5), ("bob", 7)):
-        await store.mark_read(mark(who, seq), own_read=0, keep=False)
-    others = await store.other_cursors("c", "alice", limit=10)
-    assert [seq for seq in others if seq] == [7, 5]
-    assert list(await store.other_cursors("c", "nobody", limit=2)) == [9, 7]
-    assert list(await store.other_cursors("nowhere", "alice", limit=2)) == []
-
-
 # --- read marks -----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,210 @@
+"""The store in one SQLite file, for one server process.
+
+    SqliteStore            this file: the port's coroutines, each one job for a thread
+    sqlite_thread          carries jobs out, many in one transaction
+    sqlite_reads, _writes  the jobs
+    sqlite_rows            rows as domain values
+    sqlite_schema          tables, opening, the lock file
+
+One thread writes and waits for the disk; another reads meanwhile, on its own connection (WAL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+from messaging.domain.errors import ClientError, Unavailable
+from messaging.domain.models import (
+    Appended,
+    Conversation,
+    Draft,
+    Member,
+    Membership,
+    Message,
+    Profile,
+    ReadMark,
+    Role,
+    Status,
+    Tail,
+    User,
+)
+from messaging.stores import sqlite_reads as reads
+from messaging.stores import sqlite_schema as schema
+from messaging.stores import sqlite_writes as writes
+from messaging.stores.sqlite_schema import DatabaseRefused
+from messaging.stores.sqlite_thread import SqliteThread, is_passing
+
+__all__ = ["DatabaseRefused", "SqliteStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LIMIT_SECONDS = 4.5  # how long a caller waits for the disk
+
+
+class SqliteStore:
+    """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
+
+    `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._writer: SqliteThread | None = None
+        self._reader: SqliteThread | None = None
+        self._unlock: Callable[[], None] | None = None
+
+    async def open(self) -> None:
+        if self._writer is not None:
+            return
+        try:
+            await self._start()
+        except (sqlite3.Error, OSError) as error:
+            await self.close()
+            refused = f"The database {self._path} cannot be opened: {error}"
+            raise (Unavailable(refused) if is_passing(error) else DatabaseRefused(refused)) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
+        in_memory = self._path == schema.MEMORY
+        if not in_memory:
+            self._unlock = schema.lock(self._path)
+        connect = schema.connect_writer
+        self._writer = SqliteThread("sqlite-writer", lambda: connect(self._path), begin="BEGIN IMMEDIATE")
+        await self._writer.start()
+        if in_memory:  # a memory database belongs to its one connection
+            self._reader = self._writer
+            return
+        self._reader = SqliteThread("sqlite-reader", lambda: schema.connect_reader(self._path), begin="BEGIN")
+        await self._reader.start()
+
+    async def close(self) -> None:
+        # The reader first: the last connection to go writes the log back into the database.
+        for thread in (self._reader, self._writer):
+            if thread is not None:
+                await thread.close()
+        self._reader = self._writer = None
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
+
+    async def ping(self) -> None:
+        await self._write(writes.ping)
+        await self._read(reads.last_seq, "")
+
+    # users
+
+    async def put_user(self, profile: Profile) -> bool:
+        return await self._write(writes.put_user, profile)
+
+    async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
+        return await self._read(reads.users, user_ids)
+
+    async def find_users(self, prefix: str, *, limit: int, after: str | None = None) -> Sequence[Profile]:
+        return await self._read(reads.find_users, prefix, limit, after)
+
+    async def set_status(self, user_id: str, status: Status) -> None:
+        await self._write(writes.set_status, user_id, status)
+
+    async def set_last_seen(self, user_id: str, at: datetime) -> None:
+        await self._write(writes.set_last_seen, user_id, at)
+
+    # conversations
+
+    async def save(
+        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+    ) -> bool:
+        return await self._write(writes.save, conversation, put, remove)
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        return await self._read(reads.conversation, conversation_id)
+
+    async def delete(self, conversation_id: str) -> bool:
+        return await self._write(writes.delete, conversation_id)
+
+    async def member(self, conversation_id: str, user_id: str) -> Member | None:
+        return await self._read(reads.member, conversation_id, user_id)
+
+    async def members(
+        self, conversation_id: str, *, limit: int, role: Role | None = None
+    ) -> Sequence[Member]:
+        return await self._read(reads.members, conversation_id, limit, role)
+
+    async def memberships(self, user_id: str) -> Sequence[Membership]:
+        return await self._read(reads.memberships, user_id)
+
+    async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
+        return await self._read(reads.membership, conversation_id, user_id)
+
+    # messages
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        return await self._write(writes.append, drafts)
+
+    async def message(self, message_id: int) -> Message | None:
+        return await self._read(reads.message, message_id)
+
+    async def message_by_client_id(
+        self, conversation_id: str, sender_id: str, client_message_id: str
+    ) -> Message | None:
+        return await self._read(reads.message_by_client_id, conversation_id, sender_id, client_message_id)
+
+    async def history(
+        self,
+        conversation_id: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> Sequence[Message]:
+        if after is not None:
+            return await self._read(reads.history_after, conversation_id, after, limit)
+        if before is not None:
+            return await self._read(reads.history_before, conversation_id, before, limit)
+        return await self._read(reads.history_last, conversation_id, offset, limit)
+
+    async def tails(self, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
+        return await self._read(reads.tails, conversation_ids)
+
+    async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
+        return await self._read(reads.own_sent, conversation_id, user_id, up_to)
+
+    # reads
+
+    async def cursor(self, conversation_id: str, user_id: str) -> int:
+        return await self._read(reads.cursor, conversation_id, user_id)
+
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
+        return await self._write(writes.mark_read, mark, own_read, keep)
+
+    async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
+        return await self._read(reads.read_marks, conversation_id, after, up_to)
+
+    # jobs
+
+    async def _read(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        return await _ask(self._reader, lambda db: work(db, *given, **named))
+
+    async def _write(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        return await _ask(self._writer, lambda db: work(db, *given, **named))
+
+
+async def _ask(thread: SqliteThread | None, work: Callable[[sqlite3.Connection], T]) -> T:
+    if thread is None:
+        raise Unavailable
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await thread.submit(work)
+    except TimeoutError:
+        raise Unavailable from None

@@ -1,0 +1,192 @@
+"""What is read from the SQLite database: each function is one job for a thread of `sqlite_thread`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+
+from messaging.domain.models import (
+    Conversation,
+    Member,
+    Membership,
+    Message,
+    Profile,
+    ReadMark,
+    Role,
+    Tail,
+    User,
+)
+from messaging.stores import sqlite_rows as rows
+
+# SQLite takes every expression of a WHERE with AND into its index range; a bound that is not given is open.
+_NO_BOUND = 2**62
+
+
+def users(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, User]:
+    found = db.execute(
+        "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", (rows.json_list(user_ids),)
+    )
+    return {row["id"]: rows.user_of(row) for row in found}
+
+
+def find_users(db: sqlite3.Connection, prefix: str, limit: int, after: str | None) -> Sequence[Profile]:
+    key = prefix.casefold()
+    found = db.execute(
+        """
+        SELECT * FROM users WHERE id IN (
+            SELECT DISTINCT user_id FROM user_names WHERE key >= ? AND key < ? AND user_id > ?
+            ORDER BY user_id LIMIT ?
+        ) ORDER BY id
+        """,
+        (key, key + "\U0010ffff", after or "", limit),  # nothing that is a name sorts behind it
+    )
+    return [rows.profile_of(row) for row in found]
+
+
+def conversation(db: sqlite3.Connection, conversation_id: str) -> Conversation | None:
+    row = db.execute("SELECT * FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    return row and rows.conversation_of(row)
+
+
+def member(db: sqlite3.Connection, conversation_id: str, user_id: str) -> Member | None:
+    row = db.execute(
+        """
+        SELECT m.*, r.seq AS cursor, r.own_read FROM members m
+        LEFT JOIN cursors r ON r.conversation_id = m.conversation_id AND r.user_id = m.user_id
+        WHERE m.conversation_id = ? AND m.user_id = ?
+        """,
+        (conversation_id, user_id),
+    ).fetchone()
+    return row and rows.member_of(row)
+
+
+def members(db: sqlite3.Connection, conversation_id: str, limit: int, role: Role | None) -> Sequence[Member]:
+    found = db.execute(
+        """
+        SELECT m.*, r.seq AS cursor, r.own_read FROM members m
+        LEFT JOIN cursors r ON r.conversation_id = m.conversation_id AND r.user_id = m.user_id
+        WHERE m.conversation_id = ? AND (?2 IS NULL OR m.role = ?2)
+        ORDER BY m.joined_at, m.user_id LIMIT ?
+        """,
+        (conversation_id, role, limit),
+    )
+    return [rows.member_of(row) for row in found]
+
+
+# Looks up each conversation's last message and each sender's by index: the messages are not counted.
+_MEMBERSHIPS = """
+    SELECT m.*, c.*, r.seq AS cursor, r.own_read, l.seq AS last_seq, l.created_at AS last_at, (
+        SELECT o.sender_seq FROM messages o
+        WHERE o.conversation_id = m.conversation_id AND o.sender_id = m.user_id ORDER BY o.seq DESC LIMIT 1
+    ) AS own_sent
+    FROM members m
+    JOIN conversations c ON c.id = m.conversation_id
+    LEFT JOIN cursors r ON r.conversation_id = m.conversation_id AND r.user_id = m.user_id
+    LEFT JOIN messages l ON l.conversation_id = m.conversation_id AND l.seq = (
+        SELECT n.seq FROM messages n WHERE n.conversation_id = m.conversation_id ORDER BY n.seq DESC LIMIT 1
+    )
+"""
+
+
+def memberships(db: sqlite3.Connection, user_id: str) -> Sequence[Membership]:
+    found = db.execute(_MEMBERSHIPS + "WHERE m.user_id = ?", (user_id,))
+    return [rows.membership_of(row) for row in found]
+
+
+def membership(db: sqlite3.Connection, conversation_id: str, user_id: str) -> Membership | None:
+    query = _MEMBERSHIPS + "WHERE m.conversation_id = ? AND m.user_id = ?"
+    row = db.execute(query, (conversation_id, user_id)).fetchone()
+    return row and rows.membership_of(row)
+
+
+def message(db: sqlite3.Connection, message_id: int) -> Message | None:
+    row = db.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
+    return row and rows.message_of(row)
+
+
+def message_by_client_id(
+    db: sqlite3.Connection, conversation_id: str, sender_id: str, client_message_id: str
+) -> Message | None:
+    row = db.execute(
+        "SELECT * FROM messages WHERE conversation_id = ? AND sender_id = ? AND client_message_id = ?",
+        (conversation_id, sender_id, client_message_id),
+    ).fetchone()
+    return row and rows.message_of(row)
+
+
+def history_after(db: sqlite3.Connection, conversation_id: str, after: int, limit: int) -> Sequence[Message]:
+    found = db.execute(
+        "SELECT * FROM messages WHERE conversation_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (conversation_id, after, limit),
+    )
+    return [rows.message_of(row) for row in found]
+
+
+def history_before(
+    db: sqlite3.Connection, conversation_id: str, before: int, limit: int
+) -> Sequence[Message]:
+    found = db.execute(
+        "SELECT * FROM messages WHERE conversation_id = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        (conversation_id, before, limit),
+    )
+    return [rows.message_of(row) for row in found][::-1]
+
+
+def history_last(db: sqlite3.Connection, conversation_id: str, offset: int, limit: int) -> Sequence[Message]:
+    # There are no gaps, so what stands `offset` back from the end is known without counting.
+    before = last_seq(db, conversation_id) - offset + 1
+    return history_before(db, conversation_id, before, limit)
+
+
+def last_seq(db: sqlite3.Connection, conversation_id: str) -> int:
+    row = db.execute(
+        "SELECT seq FROM messages WHERE conversation_id = ? ORDER BY seq DESC LIMIT 1", (conversation_id,)
+    ).fetchone()
+    return row["seq"] if row else 0
+
+
+def tails(db: sqlite3.Connection, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
+    found = db.execute(
+        """
+        SELECT id, version, (
+            SELECT seq FROM messages WHERE conversation_id = c.id ORDER BY seq DESC LIMIT 1
+        ) AS last_seq, (
+            SELECT rev FROM messages WHERE conversation_id = c.id AND rev > 0 ORDER BY rev DESC LIMIT 1
+        ) AS last_rev
+        FROM conversations c WHERE id IN (SELECT value FROM json_each(?))
+        """,
+        (rows.json_list(conversation_ids),),
+    )
+    return dict.fromkeys(conversation_ids, Tail()) | {
+        row["id"]: Tail(last_seq=row["last_seq"] or 0, last_rev=row["last_rev"] or 0, version=row["version"])
+        for row in found
+    }
+
+
+def own_sent(db: sqlite3.Connection, conversation_id: str, user_id: str, up_to: int | None) -> int:
+    row = db.execute(
+        """
+        SELECT sender_seq FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq <= ?
+        ORDER BY seq DESC LIMIT 1
+        """,
+        (conversation_id, user_id, _NO_BOUND if up_to is None else up_to),
+    ).fetchone()
+    return row["sender_seq"] if row else 0
+
+
+def cursor(db: sqlite3.Connection, conversation_id: str, user_id: str) -> int:
+    row = db.execute(
+        "SELECT seq FROM cursors WHERE conversation_id = ? AND user_id = ?", (conversation_id, user_id)
+    ).fetchone()
+    return row["seq"] if row else 0
+
+
+def read_marks(db: sqlite3.Connection, conversation_id: str, after: int, up_to: int) -> Sequence[ReadMark]:
+    found = db.execute(
+        """
+        SELECT * FROM read_marks
+        WHERE conversation_id = ? AND seq > ?2 AND after < ?3 AND ?2 < ?3 AND after < seq
+        """,
+        (conversation_id, after, up_to),
+    )
+    return [rows.mark_of(row) for row in found]

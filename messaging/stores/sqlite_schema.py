@@ -1,0 +1,159 @@
+"""The SQLite database as a file: its tables, how it is opened, and the lock that keeps a second server out.
+
+Times are whole milliseconds since 1970, lists are JSON. `PRAGMA user_version` is the schema's version; a
+later one appends its steps to `MIGRATIONS`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+
+MEMORY = ":memory:"
+BUSY_SECONDS = 2.0
+"""How long a statement waits while another program (a backup, the sqlite3 shell) holds the database."""
+
+
+class DatabaseRefused(RuntimeError):
+    """The database cannot be used; the text says in one plain line which one, and why."""
+
+
+# Ids and names compare as bytes, which for UTF-8 is code-point order, as in MongoDB.
+_FIRST = """
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    username TEXT, name TEXT, first_name TEXT, last_name TEXT, salon_name TEXT,
+    image TEXT, role TEXT NOT NULL, email TEXT,
+    status TEXT NOT NULL, last_seen INTEGER
+) WITHOUT ROWID;
+
+-- What a user is found by, case folded: a prefix is a range of this key.
+CREATE TABLE user_names (
+    key TEXT NOT NULL, user_id TEXT NOT NULL,
+    PRIMARY KEY (key, user_id)
+) WITHOUT ROWID;
+CREATE INDEX user_names_by_user ON user_names (user_id);
+
+CREATE TABLE conversations (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL, name TEXT, private INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL, member_count INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE members (
+    conversation_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    role TEXT NOT NULL, joined_at INTEGER NOT NULL,
+    archived INTEGER NOT NULL, muted INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX members_by_user ON members (user_id);
+CREATE INDEX members_by_age ON members (conversation_id, joined_at, user_id);
+
+-- Apart from members: somebody who reads a public room has a cursor and is no member.
+CREATE TABLE cursors (
+    conversation_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    seq INTEGER NOT NULL, own_read INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+
+CREATE TABLE read_marks (
+    conversation_id TEXT NOT NULL, seq INTEGER NOT NULL, reader_id TEXT NOT NULL,
+    after INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq, reader_id)
+) WITHOUT ROWID;
+
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,
+    conversation_id TEXT NOT NULL, seq INTEGER NOT NULL,
+    sender_id TEXT NOT NULL, sender_seq INTEGER NOT NULL,
+    author TEXT NOT NULL, content_type TEXT NOT NULL, content TEXT NOT NULL,
+    attachments TEXT, reply_to INTEGER, client_message_id TEXT, device TEXT,
+    created_at INTEGER NOT NULL,
+    rev INTEGER NOT NULL DEFAULT 0, edited_at INTEGER, deleted_at INTEGER, reactions TEXT
+);
+CREATE UNIQUE INDEX messages_by_seq ON messages (conversation_id, seq);
+CREATE UNIQUE INDEX messages_by_client_id ON messages (conversation_id, sender_id, client_message_id)
+    WHERE client_message_id IS NOT NULL;
+CREATE UNIQUE INDEX messages_by_rev ON messages (conversation_id, rev) WHERE rev > 0;
+-- How many messages a user sent is the sender_seq of the last: one look-up, no scan.
+CREATE INDEX messages_by_sender ON messages (conversation_id, sender_id, seq, sender_seq);
+
+-- Not used yet: where a Socket.IO connection stood (docs/design.md, Coming back). It is here from the start
+-- so that connection state recovery needs no migration of databases that are in use by then.
+CREATE TABLE recoveries (
+    pid TEXT PRIMARY KEY, user_id TEXT NOT NULL,
+    joins TEXT NOT NULL, positions TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX recoveries_by_end ON recoveries (expires_at);
+
+-- A ping writes here: only a write shows that the disk takes writes.
+CREATE TABLE pings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+INSERT INTO pings VALUES (1, 0);
+"""
+MIGRATIONS = (_FIRST,)
+"""Step n brings a database of version n to n + 1."""
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection for one thread; it begins and ends transactions only as it is told."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def connect_reader(path: str) -> sqlite3.Connection:
+    """A connection that cannot write."""
+    connection = connect(path)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def connect_writer(path: str) -> sqlite3.Connection:
+    """A connection to the database, which is made or migrated as needed."""
+    connection = connect(path)
+    try:
+        if path != MEMORY:
+            _use_wal(connection, path)
+        migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection, path: str) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise DatabaseRefused(f"The database {path} is on a file system that SQLite's WAL cannot use")
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the schema to the newest version, step by step, each whole or not at all."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise DatabaseRefused(f"The database {path} was made by a newer version of this server")
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version={number:d}; COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def lock(path: str) -> Callable[[], None]:
+    """Keep other servers from opening the database until this process ends or the result is called.
+
+    DatabaseRefused when another has it. The lock file stays: who removed it would let two servers lock
+    two files of that name.
+    """
+    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise DatabaseRefused(f"The database {path} is in use by another server process") from None
+    return lambda: os.close(handle)

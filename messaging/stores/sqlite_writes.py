@@ -1,0 +1,246 @@
+"""What is written to the SQLite database: each function is one job for the writer of `sqlite_thread`.
+
+A job may be undone and run again, so it keeps nothing outside the database.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from messaging.domain.errors import ClientError, RoomNotFound
+from messaging.domain.models import Appended, Conversation, Draft, Member, Message, Profile, ReadMark, Status
+from messaging.stores import sqlite_reads as reads
+from messaging.stores import sqlite_rows as rows
+
+_ID_SPREAD = 1 << 16  # about sixteen milliseconds of ids: a replaced id stays roughly in order
+
+
+def ping(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE pings SET count = count + 1 WHERE id = 1")
+
+
+# --- users -------------------------------------------------------------------------------------------------
+
+
+def put_user(db: sqlite3.Connection, profile: Profile) -> bool:
+    known = reads.users(db, [profile.id]).get(profile.id)
+    if known is None or known.profile != profile:  # most sign-ins change nothing, and then nothing is written
+        _write_profile(db, profile)
+    return known is None
+
+
+def _write_profile(db: sqlite3.Connection, profile: Profile) -> None:
+    fields = ("id", "username", "name", "first_name", "last_name", "salon_name", "image", "role", "email")
+    db.execute(
+        """
+        INSERT INTO users VALUES (
+            :id, :username, :name, :first_name, :last_name, :salon_name, :image, :role, :email, 'online', NULL
+        )
+        ON CONFLICT (id) DO UPDATE SET
+            username = :username, name = :name, first_name = :first_name, last_name = :last_name,
+            salon_name = :salon_name, image = :image, role = :role, email = :email
+        """,
+        {field: getattr(profile, field) for field in fields},
+    )
+    db.execute("DELETE FROM user_names WHERE user_id = ?", (profile.id,))
+    names = (profile.username, profile.name, profile.first_name, profile.last_name, profile.salon_name)
+    keys = {name.casefold() for name in (profile.id, *names) if name is not None}
+    db.executemany("INSERT INTO user_names VALUES (?, ?)", [(key, profile.id) for key in keys])
+
+
+def set_status(db: sqlite3.Connection, user_id: str, status: Status) -> None:
+    db.execute("UPDATE users SET status = ? WHERE id = ?", (status.value, user_id))
+
+
+def set_last_seen(db: sqlite3.Connection, user_id: str, at: datetime) -> None:
+    db.execute(
+        "UPDATE users SET last_seen = ?1 WHERE id = ?2 AND (last_seen IS NULL OR last_seen < ?1)",
+        (rows.milliseconds(at), user_id),
+    )
+
+
+# --- conversations -----------------------------------------------------------------------------------------
+
+
+def save(
+    db: sqlite3.Connection, conversation: Conversation, put: Sequence[Member], remove: Collection[str]
+) -> bool:
+    if not _save_version(db, conversation):
+        return False
+    db.executemany(
+        "DELETE FROM members WHERE conversation_id = ? AND user_id = ?",
+        [(conversation.id, user_id) for user_id in remove],
+    )
+    for member in put:
+        _put_member(db, conversation.id, member)
+    return True
+
+
+def _save_version(db: sqlite3.Connection, conversation: Conversation) -> bool:
+    values = rows.conversation_row(conversation)
+    if conversation.version == 1:
+        saved = db.execute(
+            """
+            INSERT INTO conversations
+            VALUES (:id, :kind, :name, :private, :created_at, :updated_at, :version, :member_count)
+            ON CONFLICT (id) DO NOTHING
+            """,
+            values,
+        )
+    else:
+        saved = db.execute(
+            """
+            UPDATE conversations SET
+                kind = :kind, name = :name, private = :private, created_at = :created_at,
+                updated_at = :updated_at, version = :version, member_count = :member_count
+            WHERE id = :id AND version = :version - 1
+            """,
+            values,
+        )
+    return saved.rowcount == 1
+
+
+def _put_member(db: sqlite3.Connection, conversation_id: str, member: Member) -> None:
+    place = (conversation_id, member.user_id)
+    changed = db.execute(
+        "UPDATE members SET role = ? WHERE conversation_id = ? AND user_id = ?", (member.role.value, *place)
+    )
+    if changed.rowcount:
+        return
+    db.execute(
+        "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?)",
+        (*place, member.role.value, rows.milliseconds(member.joined_at), member.archived, member.muted),
+    )
+    _raise_cursor(db, *place, member.cursor, member.own_read)
+
+
+def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
+    deleted = db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,)).rowcount == 1
+    if deleted:
+        db.execute("DELETE FROM members WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM cursors WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
+    return deleted
+
+
+# --- reads -------------------------------------------------------------------------------------------------
+
+
+def mark_read(db: sqlite3.Connection, mark: ReadMark, own_read: int, keep: bool) -> bool:
+    if reads.conversation(db, mark.conversation_id) is None:  # a cursor must not wait for a later namesake
+        return False
+    if not _raise_cursor(db, mark.conversation_id, mark.reader_id, mark.seq, own_read):
+        return False
+    if keep:
+        values = (mark.conversation_id, mark.seq, mark.reader_id, mark.after, rows.milliseconds(mark.at))
+        db.execute("INSERT OR IGNORE INTO read_marks VALUES (?, ?, ?, ?, ?)", values)
+    return True
+
+
+def _raise_cursor(
+    db: sqlite3.Connection, conversation_id: str, user_id: str, seq: int, own_read: int
+) -> bool:
+    raised = db.execute(
+        """
+        INSERT INTO cursors SELECT ?, ?, ?3, ? WHERE ?3 > 0
+        ON CONFLICT (conversation_id, user_id)
+        DO UPDATE SET seq = excluded.seq, own_read = excluded.own_read WHERE excluded.seq > seq
+        """,
+        (conversation_id, user_id, seq, own_read),
+    )
+    return raised.rowcount == 1
+
+
+# --- messages ----------------------------------------------------------------------------------------------
+
+
+def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+    batch = _Batch(db, drafts)
+    outcomes = [batch.add(draft) for draft in drafts]
+    db.executemany(rows.INSERT_MESSAGE, [rows.message_row(message) for message in batch.new])
+    return outcomes
+
+
+class _Batch:
+    """Gives drafts their places. What is looked up once per batch stays true, as nobody else writes."""
+
+    def __init__(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> None:
+        self.new: list[Message] = []
+        self._db = db
+        self._last: dict[str, int | None] = {}
+        self._sent: dict[tuple[str, str], int] = {}
+        self._first: dict[tuple[str, str, str], Message] = {}
+        self._taken = _existing_ids(db, [draft.id for draft in drafts])
+
+    def add(self, draft: Draft) -> Appended | ClientError:
+        last = self._last_seq(draft.conversation_id)
+        if last is None:
+            return RoomNotFound()
+        earlier = self._earlier(draft)
+        if earlier is not None:
+            return Appended(message=earlier, repeated=True)
+        message = self._place(draft, last + 1)
+        self.new.append(message)
+        return Appended(message=message)
+
+    def _last_seq(self, conversation_id: str) -> int | None:
+        """None for a conversation that does not exist."""
+        if conversation_id not in self._last:
+            exists = reads.conversation(self._db, conversation_id) is not None
+            self._last[conversation_id] = reads.last_seq(self._db, conversation_id) if exists else None
+        return self._last[conversation_id]
+
+    def _earlier(self, draft: Draft) -> Message | None:
+        if draft.client_message_id is None:
+            return None
+        key = (draft.conversation_id, draft.sender_id, draft.client_message_id)
+        return self._first.get(key) or reads.message_by_client_id(self._db, *key)
+
+    def _place(self, draft: Draft, seq: int) -> Message:
+        place = (draft.conversation_id, draft.sender_id)
+        sent = self._sent.get(place)
+        if sent is None:
+            sent = reads.own_sent(self._db, *place, None)
+        message = _message(draft, self._free_id(draft.id), seq, sent + 1)
+        self._last[draft.conversation_id] = seq
+        self._sent[place] = sent + 1
+        self._taken.add(message.id)
+        if draft.client_message_id is not None:
+            self._first[(*place, draft.client_message_id)] = message
+        return message
+
+    def _free_id(self, wanted: int) -> int:
+        candidate = wanted
+        while candidate in self._taken or (candidate != wanted and _existing_ids(self._db, [candidate])):
+            step = 1 + secrets.randbelow(_ID_SPREAD)
+            candidate = candidate - step if candidate > step else candidate + step
+        return candidate
+
+
+def _existing_ids(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+    found = db.execute(
+        "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))", (rows.json_list(ids),)
+    )
+    return {row["id"] for row in found}
+
+
+def _message(draft: Draft, message_id: int, seq: int, sender_seq: int) -> Message:
+    return Message(
+        id=message_id,
+        conversation_id=draft.conversation_id,
+        seq=seq,
+        sender_id=draft.sender_id,
+        sender_seq=sender_seq,
+        author=draft.author,
+        content_type=draft.content_type,
+        content=draft.content,
+        attachments=draft.attachments,
+        reply_to=draft.reply_to,
+        client_message_id=draft.client_message_id,
+        device=draft.device,
+        created_at=draft.created_at,
+    )
