@@ -1,0 +1,344 @@
+"""Settings: everything that the environment may say, read once, with all mistakes told together.
+
+    from messaging.settings import read_settings
+    settings = read_settings()          # SettingsError.mistakes: one plain line each
+
+The only module that reads the environment. Each setting is declared once, as a field of `Settings` with
+its default and the check that reads it; its variable is its name in capitals. An empty variable counts as
+not set. No value is ever quoted in a mistake, since any of them may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from environs import Env, EnvValidationError
+from marshmallow import ValidationError, fields, validate
+
+from messaging.backplanes.budgets import parse_rules
+from messaging.domain import ids
+from messaging.tokens import MIN_SECRET_BYTES, public_key, secret_key
+
+T = TypeVar("T")
+
+DEVELOPMENT_HOST = "127.0.0.1"
+DEFAULT_DATABASE = Path("data/messaging.db")
+IN_MEMORY = Path(":memory:")
+"""The database path of a SQLite database that ends with the process."""
+SECRET_FILE = "development-secret"  # noqa: S105 - the name of a file
+"""Where development mode keeps its secret: a file of this name beside the database."""
+
+_KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
+_MONGODB = ("MONGODB_URI", "MONGO_URL", "MONGODB_URL")
+_MANY = 2**31 - 1
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?"
+)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `mistakes` has one plain line for each reason."""
+
+    def __init__(self, *mistakes: str) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(mistakes))
+
+
+# --- what one value may be ---------------------------------------------------------------------------
+
+
+class _Parsed(fields.Field[Any]):
+    """A value that `parse` makes from the text, or refuses with a ValueError that does not quote it."""
+
+    def __init__(self, parse: Callable[[str], object], *, verbatim: bool = False) -> None:
+        super().__init__()
+        self._parse = parse
+        self.verbatim = verbatim
+
+    def _deserialize(
+        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **_: object
+    ) -> object:
+        del attr, data
+        try:
+            return self._parse(value)
+        except ValueError as wrong:
+            raise ValidationError(str(wrong)) from None
+
+
+def _whole(low: int, high: int = _MANY) -> fields.Integer:
+    between = validate.Range(low, high, error=f"must be from {low:,} to {high:,}")
+    return fields.Integer(validate=between, error_messages={"invalid": "must be a whole number"})
+
+
+def _seconds(high: int) -> fields.Float:
+    wrong = f"must be a number of seconds from 0 to {high:,}"
+    messages: dict[str, Any] = {"invalid": wrong, "special": wrong, "too_large": wrong}
+    return fields.Float(validate=validate.Range(0, high, error=wrong), error_messages=messages)
+
+
+def _switch() -> fields.Boolean:
+    return fields.Boolean(error_messages={"invalid": "must be true or false"})
+
+
+def _one_of(*choices: str, form: Callable[[str], str]) -> _Parsed:
+    def parse(text: str) -> str:
+        if form(text) not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return form(text)
+
+    return _Parsed(parse)
+
+
+def _url(*schemes: str) -> _Parsed:
+    def parse(text: str) -> str:
+        if not text.startswith(schemes) or any(character.isspace() for character in text):
+            raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}")
+        return text
+
+    return _Parsed(parse)
+
+
+def _words(text: str) -> list[str]:
+    """What stands between commas or white space."""
+    return re.split(r"[,\s]+", text.strip(", \t\r\n"))
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(word for word in _words(text) if word)
+
+
+def _room_names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(word for word in _words(text) if word))
+    if not all(ids.is_room_name(name) for name in names):
+        raise ValueError("must be names of 1 to 64 of A-Z a-z 0-9 _ . - with commas between them")
+    return names
+
+
+def _rules(text: str) -> str:
+    try:
+        parse_rules(text)
+    except ValueError:
+        raise ValueError("must be a rate limit such as 60/10 seconds;2000/hour") from None
+    return text
+
+
+def _no_space(text: str) -> str:
+    if any(character.isspace() for character in text):
+        raise ValueError("must not contain white space")
+    return text
+
+
+def _secret(text: str) -> str:
+    secret_key(text)
+    return text
+
+
+def _pem(text: str) -> str:
+    pem = text.replace("\\n", "\n")
+    public_key(pem)
+    return pem
+
+
+def _origins(text: str) -> frozenset[str]:
+    return frozenset(origin(word) for word in _words(text) if word)
+
+
+def origin(text: str) -> str:
+    """The form in which browsers send this origin (RFC 6454, section 6.2); `*` and `null` stay.
+
+    ValueError for what no browser would ever send as one.
+    """
+    if text in ("*", "null"):
+        return text
+    plain = text.lower().removesuffix("/")
+    match = _ORIGIN.fullmatch(plain)
+    if match is None or int(match["port"] or 0) > 65_535:
+        raise ValueError("must be *, null, or origins such as https://app.example.com, without a path")
+    if match["port"] and int(match["port"]) == _DEFAULT_PORTS.get(match["scheme"]):
+        return f"{match['scheme']}://{match['host']}"
+    return plain
+
+
+# --- the settings ------------------------------------------------------------------------------------
+
+
+def _setting(default: T, field: fields.Field[Any], *names: str, secret: bool = False) -> T:
+    """A field that is read from the first of `names` that is set; without names, from its own in capitals."""
+    return dataclasses.field(default=default, repr=not secret, metadata={"field": field, "names": names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this process shall serve. Secrets are in no repr."""
+
+    development: bool = False
+    """Nothing was set that a real service needs: this is somebody trying it out on their own machine."""
+
+    host: str = _setting("0.0.0.0", _Parsed(_no_space))  # noqa: S104 - production serves the outside
+    port: int = _setting(3000, _whole(1, 65_535))
+    trusted_hops: int = _setting(0, _whole(0, 100))
+    cors_origins: frozenset[str] = _setting(frozenset(), _Parsed(_origins))
+    """Exactly as browsers send them. `*` stands for all others, and is never answered with credentials."""
+
+    mongodb_uri: str | None = _setting(None, _url("mongodb://", "mongodb+srv://"), *_MONGODB, secret=True)
+    database_path: Path = _setting(DEFAULT_DATABASE, _Parsed(Path))  # noqa: RUF009 - makes a field
+    """The SQLite database, used while there is no `mongodb_uri`."""
+    redis_url: str | None = _setting(
+        *(None, _url("redis://", "rediss://", "unix://"), "REDIS_URL", "REDIS_TLS_URL"), secret=True
+    )
+    redis_tls_insecure: bool = _setting(False, _switch())
+
+    jwt_secret: str | None = _setting(None, _Parsed(_secret, verbatim=True), secret=True)
+    jwt_public_key: str | None = _setting(None, _Parsed(_pem), secret=True)
+    """With a secret beside it, tokens may be signed with either."""
+    jwt_audience: str | None = _setting(None, _Parsed(str))
+    jwt_issuer: str | None = _setting(None, _Parsed(str))
+    jwt_require_exp: bool = _setting(True, _switch())
+    service_roles: frozenset[str] = _setting(frozenset({"service"}), _Parsed(_names))
+    admin_roles: frozenset[str] = _setting(frozenset(), _Parsed(_names))
+    metrics_token: str | None = _setting(None, _Parsed(_no_space), secret=True)
+
+    log_format: str = _setting("text", _one_of("text", "json", form=str.lower))
+    log_level: str = _setting(
+        "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", form=str.upper)
+    )
+
+    max_message_length: int = _setting(4_000, _whole(1))
+    """In code points."""
+    max_frame_bytes: int = _setting(64 * 1024, _whole(1))
+    max_queued_bytes: int = _setting(1024 * 1024, _whole(1))
+    offline_queue_limit: int = _setting(500, _whole(0))
+    receipts_max_members: int = _setting(100, _whole(0))
+    presence: bool = _setting(True, _switch())
+    presence_grace_seconds: float = _setting(5.0, _seconds(3_600))
+    presence_max_members: int = _setting(100, _whole(0))
+    default_rooms: tuple[str, ...] = _setting(("general",), _Parsed(_room_names))
+
+    rate_limit_ws_chat: str = _setting("10/minute;100/hour", _Parsed(_rules))
+    rate_limit_messages: str = _setting("60/10 seconds;2000/hour", _Parsed(_rules))
+    rate_limit_signals: str = _setting("300/minute", _Parsed(_rules))
+    rate_limit_queries: str = _setting("240/minute", _Parsed(_rules))
+    rate_limit_auth_failures: str = _setting("20/minute", _Parsed(_rules))
+    max_connections_per_user: int = _setting(50, _whole(1))
+    max_connections_per_address: int = _setting(1_000, _whole(1))
+
+
+# --- reading them ------------------------------------------------------------------------------------
+
+
+def read_settings() -> Settings:
+    """The settings of this process; SettingsError with everything that is wrong with them.
+
+    In development mode this makes, at the first time, the secret that is kept beside the database.
+    """
+    given = frozenset(name for name, value in os.environ.items() if value.strip())
+    development = given.isdisjoint({*_KEYS, *_MONGODB, "DYNO"})
+    values, mistakes = _read_values()
+    if development:
+        mistakes += _development_mistakes(values)
+        values["host"] = DEVELOPMENT_HOST
+    else:
+        mistakes += _production_mistakes(given)
+    if mistakes:
+        raise SettingsError(*mistakes)
+    if "DYNO" in given:
+        values.setdefault("trusted_hops", 1)  # the platform's router
+    settings = Settings(development=development, **values)
+    if development:
+        return dataclasses.replace(settings, jwt_secret=_development_secret(settings.database_path))
+    return settings
+
+
+def _read_values() -> tuple[dict[str, Any], list[str]]:
+    """What is set and good, by field; and what is wrong with the rest."""
+    env = Env(eager=False)
+    env.add_parser("setting", _parse)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        if not field.metadata:
+            continue
+        for name in field.metadata["names"] or (field.name.upper(),):
+            value = env.setting(name, "", field=field.metadata["field"])
+            if value is not None:
+                values.setdefault(field.name, value)
+    try:
+        env.seal()
+    except EnvValidationError as wrong:
+        told = cast(Mapping[str, list[str]], wrong.error_messages)
+        return values, [f"{name}: {text}." for name, texts in told.items() for text in texts]
+    return values, []
+
+
+def _parse(text: str, *, field: fields.Field[Any]) -> object:
+    if not text.strip():
+        return None
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValidationError("must be UTF-8")
+    return field.deserialize(text if getattr(field, "verbatim", False) else text.strip())
+
+
+def _development_mistakes(values: Mapping[str, Any]) -> Iterator[str]:
+    if values.get("host", DEVELOPMENT_HOST) != DEVELOPMENT_HOST:
+        yield (
+            f"HOST: development mode serves this machine only ({DEVELOPMENT_HOST}); "
+            "set JWT_SECRET or JWT_PUBLIC_KEY to serve others."
+        )
+
+
+def _production_mistakes(given: frozenset[str]) -> Iterator[str]:
+    if given.isdisjoint(_KEYS):
+        yield (
+            f"JWT_SECRET: must be set, to at least {MIN_SECRET_BYTES} random bytes "
+            "(or JWT_PUBLIC_KEY, where tokens are signed with a private key)."
+        )
+    if "JWT_JWKS_URL" in given:
+        yield "JWT_JWKS_URL: is not supported yet; set JWT_PUBLIC_KEY to the key itself."
+    if "DYNO" in given and given.isdisjoint(_MONGODB):
+        yield "MONGODB_URI: must be set on this host (DYNO): its disk forgets, and a SQLite database with it."
+
+
+# --- the secret of development mode ------------------------------------------------------------------
+
+
+def _development_secret(database: Path) -> str:
+    if database == IN_MEMORY:
+        return secrets.token_urlsafe(MIN_SECRET_BYTES)
+    path = database.parent / SECRET_FILE
+    try:
+        secret = _kept(path)
+    except (OSError, UnicodeDecodeError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is not text"
+        raise SettingsError(f"{path}: cannot keep a secret for development there: {reason}.") from None
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(f"{path}: is too short for a secret; delete it, and a new one is made.")
+    return secret
+
+
+def _kept(path: Path) -> str:
+    """What the file says; when there is none, it is made. Whoever reads it gets all of one secret.
+
+    Two processes that start together agree: the file appears whole, under its name, once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - Path.open takes no mode
+                file.write(secrets.token_urlsafe(MIN_SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                path.hardlink_to(draft)
+            except FileExistsError:
+                pass  # another process was first
+        finally:
+            draft.unlink(missing_ok=True)
+    return path.read_text().strip()
