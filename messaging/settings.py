@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from environs import Env, EnvValidationError
 from marshmallow import ValidationError, fields, validate
 
-from messaging.backplanes.budgets import parse_rules
+from messaging.backplanes import parse_rules
 from messaging.domain import ids
 from messaging.tokens import MIN_SECRET_BYTES, public_key, secret_key
 
@@ -147,8 +147,8 @@ def _pem(text: str) -> str:
     return pem
 
 
-def _origins(text: str) -> frozenset[str]:
-    return frozenset(origin(word) for word in _words(text) if word)
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(origin(word) for word in _words(text) if word))
 
 
 def origin(text: str) -> str:
@@ -185,7 +185,7 @@ class Settings:
     host: str = _setting("0.0.0.0", _Parsed(_no_space))  # noqa: S104 - production serves the outside
     port: int = _setting(3000, _whole(1, 65_535))
     trusted_hops: int = _setting(0, _whole(0, 100))
-    cors_origins: frozenset[str] = _setting(frozenset(), _Parsed(_origins))
+    cors_origins: tuple[str, ...] = _setting((), _Parsed(_origins))
     """Exactly as browsers send them. `*` stands for all others, and is never answered with credentials."""
 
     mongodb_uri: str | None = _setting(None, _url("mongodb://", "mongodb+srv://"), *_MONGODB, secret=True)

@@ -25,6 +25,7 @@ FLOORS = {
     "transports": 5,
     "app": 6,
     "settings": 6,
+    "logs": 6,
     "cli": 6,
     "__main__": 6,
 }

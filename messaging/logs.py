@@ -1,0 +1,96 @@
+"""What the log looks like: one line per record, as text or as JSON, without tokens.
+
+Nothing in the program logs a token or the content of a message. What is redacted here is the last line of
+defence, against the URL in a library's complaint or in an exception's text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+# Control characters, line and paragraph separators, lone surrogates, and what turns the direction of text:
+# none may forge a line, hide a part of one, or speak to a terminal.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_SECRETS = (
+    # a JSON Web Token, or the beginning of one: base64url of '{"', '{ ' or '{\n', then a dot
+    (re.compile(r"e(?:yJ|yA|wo|w0)[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_.-]*"), "[token]"),
+    (re.compile(r"\b(bearer)(\s*,\s*|\s+|%20|\+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), r"\1\2[token]"),
+    (re.compile(r"(token|secret|password)(=|%3D)[^\s&;,\"'<>]+", re.IGNORECASE), r"\1\2[token]"),
+    (re.compile(r"://[^\s/@\"']*:[^\s/\"']*@"), "://[credentials]@"),
+)
+
+_LIBRARIES = ("aiohttp", "asyncio", "engineio", "pymongo", "redis", "socketio")
+
+
+def set_up(log_format: str, level: str, *, stream: TextIO | None = None) -> None:
+    """Log to `stream` (standard error unless given) as `text` or `json`, from `level` on.
+
+    Libraries speak from WARNING on, whatever the level; aiohttp's access log, which prints query strings,
+    not at all.
+    """
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    access = logging.getLogger("aiohttp.access")
+    access.propagate = False
+    access.handlers[:] = [logging.NullHandler()]
+
+
+def redact(text: str) -> str:
+    """`text` without what looks like a token or like a password in a URL."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def escape(text: str) -> str:
+    """`text` on one line: control characters as Python would write them."""
+    return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+class _SafeFormatter(logging.Formatter):
+    """Everything that a record says, its traceback included, redacted."""
+
+    def parts(self, record: logging.LogRecord) -> dict[str, str]:
+        """The record's time, level, logger, message and, where there is one, traceback."""
+        parts = {
+            "time": _timestamp(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        trace = [self.formatException(record.exc_info)] if record.exc_info else []
+        trace += [self.formatStack(record.stack_info)] if record.stack_info else []
+        return parts | ({"traceback": redact("\n".join(trace))} if trace else {})
+
+
+class TextFormatter(_SafeFormatter):
+    """`2026-11-20T19:00:00.000Z INFO messaging.app: message`, with a traceback behind ` | `."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record on one line; control characters are escaped."""
+        parts = self.parts(record)
+        line = f"{parts['time']} {parts['level']} {parts['logger']}: {parts['message']}"
+        return escape(f"{line} | {parts['traceback']}" if "traceback" in parts else line)
+
+
+class JsonFormatter(_SafeFormatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message` and, where there is one, `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as ASCII, so that no character of it can do anything."""
+        return json.dumps(self.parts(record), separators=(",", ":"))
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
