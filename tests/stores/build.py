@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from messaging.domain.errors import ClientError
 from messaging.domain.models import Appended, Conversation, Draft, Kind, Member, Message, ReadMark
 from messaging.service.ports import Store
@@ -16,15 +18,21 @@ T0 = datetime(2026, 11, 20, 12, 0, 0, 123_000, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
+MEMORY, FILE = "sqlite-memory", "sqlite-file"
+MONGODB = pytest.param("mongodb", marks=pytest.mark.real)
+DATABASES = (MEMORY, FILE, MONGODB)
+
+over_lasting = pytest.mark.parametrize("database", [FILE, MONGODB], indirect=True)
+"""For tests that need what was written to be there for the next store, after the first was closed."""
+over_shared = pytest.mark.parametrize("database", [MONGODB], indirect=True)
+"""For tests that need several stores open at once, as several processes have them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Database:
     """A database of one test's own. `make` gives a store on it that is not open yet."""
 
     make: Callable[[], Store]
-    survives: bool = True
-    """Whether what was written is there for the next store, after the first was closed."""
-    shared: bool = False
-    """Whether several stores may be open at once."""
 
 
 def later(seconds: float) -> datetime:

@@ -11,7 +11,8 @@ import pytest
 
 from messaging.service.ports import Store
 from messaging.stores.sqlite import SqliteStore
-from tests.stores.build import Database, conversation
+from tests.stores import build
+from tests.stores.build import DATABASES, Database, conversation
 
 
 def _mongodb(request: pytest.FixtureRequest) -> Database:
@@ -19,16 +20,16 @@ def _mongodb(request: pytest.FixtureRequest) -> Database:
         pytest.skip("messaging/stores/mongodb.py is not there yet")
     uri = request.getfixturevalue("mongodb_uri")
     module = importlib.import_module("messaging.stores.mongodb")
-    return Database(make=lambda: module.MongoStore(uri), shared=True)
+    return Database(make=lambda: module.MongoStore(uri))
 
 
-@pytest.fixture(params=["sqlite-memory", "sqlite-file", pytest.param("mongodb", marks=pytest.mark.real)])
+@pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database of each kind."""
     match request.param:
-        case "sqlite-memory":
-            return Database(make=lambda: SqliteStore(":memory:"), survives=False)
-        case "sqlite-file":
+        case build.MEMORY:
+            return Database(make=lambda: SqliteStore(":memory:"))
+        case build.FILE:
             return Database(make=lambda: SqliteStore(str(tmp_path / "messaging.db")))
         case _:
             return _mongodb(request)
@@ -46,9 +47,7 @@ async def store(database: Database) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def second_store(database: Database, store: Store) -> AsyncIterator[Store]:
-    """Another open store on the same database, as another process would have it."""
-    if not database.shared:
-        pytest.skip("one process has this database to itself")
+    """Another open store on the same database, as another process would have it; only with `over_shared`."""
     second = database.make()
     await second.open()
     yield second

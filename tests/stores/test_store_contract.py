@@ -17,7 +17,18 @@ from messaging.domain.errors import RoomNotFound
 from messaging.domain.ids import MAX_INTEGER
 from messaging.domain.models import Appended, Attachment, Author, ContentType, Kind, Message
 from messaging.service.ports import Store
-from tests.stores.build import Database, conversation, draft, everything, fresh_id, later, send, stored
+from tests.stores.build import (
+    Database,
+    conversation,
+    draft,
+    everything,
+    fresh_id,
+    later,
+    over_lasting,
+    over_shared,
+    send,
+    stored,
+)
 
 HOSTILE = (
     *("$where", "$ne", "a.b.c", ".", "$", "..", "__proto__", "null", "0", "1e3", "-1", "%", "_", "\\", "*"),
@@ -65,9 +76,8 @@ async def test_an_open_store_answers_a_ping(store: Store) -> None:
     await store.ping()
 
 
+@over_lasting
 async def test_a_store_that_is_opened_again_has_everything(database: Database, store: Store) -> None:
-    if not database.survives:
-        pytest.skip("this database ends with its store")
     sent = await send(store, draft("one", client_message_id="k"), draft("two"))
     await store.close()
     again = database.make()
@@ -298,6 +308,7 @@ async def _send_many(store: Store, sender: str, count: int, batch: int) -> list[
 
 
 @pytest.mark.parametrize("batch", [1, 10, 50])
+@over_shared
 async def test_two_writers_in_one_conversation_make_one_dense_order(
     store: Store, second_store: Store, batch: int
 ) -> None:
@@ -312,6 +323,7 @@ async def test_two_writers_in_one_conversation_make_one_dense_order(
     assert sorted([*one, *two], key=lambda message: message.seq) == messages
 
 
+@over_shared
 async def test_one_sender_on_two_processes_is_counted_once_for_each_message(
     store: Store, second_store: Store
 ) -> None:
@@ -320,6 +332,7 @@ async def test_one_sender_on_two_processes_is_counted_once_for_each_message(
     assert [(m.seq, m.sender_seq) for m in messages] == [(n, n) for n in range(1, 201)]
 
 
+@over_shared
 async def test_a_reader_never_sees_a_gap_while_two_processes_write(store: Store, second_store: Store) -> None:
     writes = asyncio.gather(_send_many(store, "alice", 200, 7), _send_many(second_store, "bob", 200, 7))
     while not writes.done():
@@ -328,6 +341,7 @@ async def test_a_reader_never_sees_a_gap_while_two_processes_write(store: Store,
     await writes
 
 
+@over_shared
 async def test_a_client_message_id_at_the_same_instant_in_two_processes_is_one_message(
     store: Store, second_store: Store
 ) -> None:
@@ -344,6 +358,7 @@ async def test_a_client_message_id_at_the_same_instant_in_two_processes_is_one_m
     assert seqs(list(await everything(store))) == list(range(1, 76))
 
 
+@over_shared
 async def test_what_one_process_wrote_the_other_reads(store: Store, second_store: Store) -> None:
     for n in range(20):
         (message,) = await send(store, draft(f"{n}"))

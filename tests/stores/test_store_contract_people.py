@@ -9,7 +9,7 @@ import pytest
 
 from messaging.domain.models import Kind, Member, Profile, Role, Status, Tail, User
 from messaging.service.ports import Store
-from tests.stores.build import conversation, draft, everything, later, mark, member, send
+from tests.stores.build import conversation, draft, everything, later, mark, member, over_shared, send
 
 ALICE = Profile(
     id="alice",
@@ -159,6 +159,7 @@ async def test_of_savers_at_the_same_instant_exactly_one_wins(store: Store, wher
     assert [one.user_id for one in await store.members(where, limit=99)] == [f"u{winner}"]
 
 
+@over_shared
 async def test_of_savers_in_two_processes_exactly_one_wins(store: Store, second_store: Store) -> None:
     for version in range(2, 22):
         won = await asyncio.gather(
