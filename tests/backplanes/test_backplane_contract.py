@@ -1,0 +1,238 @@
+"""What every backplane promises (service/ports.py), between instances that belong together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from messaging.backplanes import Backplane, Exchange, in_memory, open_backplane
+from messaging.domain.events import EVERYBODY, Event
+from messaging.service.ports import ONLINE
+from tests.backplanes.samples import RULES, TOPIC, message_sent, presence_changed, until
+
+Heard = list[Event]
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.real)])
+async def another(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Backplane]]:
+    """Makes one more backplane of the same service; all are closed afterwards."""
+    made: list[Backplane] = []
+    exchange = Exchange(RULES)
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+
+    def make() -> Backplane:
+        made.append(open_backplane(url, rules=RULES) if url else in_memory(exchange))
+        return made[-1]
+
+    yield make
+    for backplane in made:
+        async with asyncio.timeout(2):
+            await backplane.close()
+
+
+Another = Callable[[], Backplane]
+
+
+async def listening(backplane: Backplane, *topics: str) -> Heard:
+    heard: Heard = []
+    await backplane.bus.start(heard.append)
+    for topic in topics:
+        await backplane.bus.subscribe(topic)
+    return heard
+
+
+async def present(backplane: Backplane) -> list[tuple[str, str]]:
+    lost: list[tuple[str, str]] = []
+    await backplane.presence.start(lambda place, user: lost.append((place, user)))
+    return lost
+
+
+# --- bus -----------------------------------------------------------------------------------------------
+
+
+async def test_events_reach_the_others_that_subscribed_in_order_and_nobody_else(another: Another) -> None:
+    here, there, elsewhere = another(), another(), another()
+    own, heard, unheard = (
+        await listening(here, TOPIC),
+        await listening(there, TOPIC),
+        await listening(elsewhere),
+    )
+    sent = [message_sent(seq) for seq in range(1, 101)]
+    here.bus.publish(sent[:50])
+    for event in sent[50:]:
+        here.bus.publish([event])
+    here.bus.publish([presence_changed()])
+    await until(lambda: len(heard) == 101 and len(unheard) == 1)
+    assert heard == [*sent, presence_changed()]
+    assert unheard == [presence_changed()]
+    assert own == []
+
+
+async def test_everybody_is_always_heard(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there)
+    there.bus.unsubscribe(EVERYBODY)
+    here.bus.publish([presence_changed()])
+    await until(lambda: heard == [presence_changed()])
+
+
+async def test_an_unsubscribed_topic_is_not_heard(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there, TOPIC)
+    there.bus.unsubscribe(TOPIC)
+    await there.bus.subscribe("u:barrier")  # commands are in order
+    here.bus.publish([message_sent(), presence_changed()])
+    await until(lambda: len(heard) > 0)
+    assert heard == [presence_changed()]
+
+
+async def test_subscribing_soon_after_unsubscribing_leaves_the_topic_heard(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there, TOPIC)
+    for turns in (0, 1, 2, 3):
+        there.bus.unsubscribe(TOPIC)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await there.bus.subscribe(TOPIC)
+        here.bus.publish([message_sent(turns)])
+        await until(lambda turns=turns: len(heard) == turns + 1)  # type: ignore[misc]
+
+
+async def test_thousands_of_topics_can_be_subscribed_at_once(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there)
+    await asyncio.gather(*(there.bus.subscribe(f"c:{number}") for number in range(5000)))
+    await there.bus.subscribe("c:last")
+    here.bus.publish([message_sent(number, str(number)) for number in range(0, 5000, 100)])
+    await until(lambda: len(heard) == 50)
+
+
+async def test_a_topic_may_have_any_characters(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there, "c:*? ü✓ [x]")
+    here.bus.publish([message_sent(1, "*? ü✓ [x]")])
+    await until(lambda: heard == [message_sent(1, "*? ü✓ [x]")])
+
+
+async def test_a_bus_that_is_open_checks_well(another: Another) -> None:
+    here = another()
+    await listening(here)
+    await here.bus.check()
+
+
+async def test_a_closed_bus_hears_nothing_and_can_be_closed_again(another: Another) -> None:
+    here, there = another(), another()
+    await listening(here)
+    heard = await listening(there, TOPIC)
+    await there.bus.close()
+    await there.bus.close()
+    here.bus.publish([message_sent()])
+    there.bus.publish([message_sent()])
+    await here.bus.check()
+    assert heard == []
+
+
+# --- presence ------------------------------------------------------------------------------------------
+
+
+async def test_a_user_crosses_when_first_in_and_when_last_out(another: Another) -> None:
+    here, there = another(), another()
+    await present(here)
+    await present(there)
+    assert await here.presence.enter(ONLINE, "alice") is True
+    assert await here.presence.enter(ONLINE, "alice") is False
+    assert await there.presence.enter(ONLINE, "alice") is False
+    assert await there.presence.enter("team", "alice") is True
+    assert await here.presence.leave(ONLINE, "alice") is False
+    assert await there.presence.leave(ONLINE, "alice") is True
+    assert await there.presence.enter(ONLINE, "alice") is True
+
+
+async def test_leaving_where_one_never_was_is_no_error(another: Another) -> None:
+    here, there = another(), another()
+    await present(here)
+    await present(there)
+    await there.presence.enter("team", "alice")
+    assert await here.presence.leave("team", "alice") is False
+    assert await here.presence.leave("nowhere", "alice") is True
+
+
+async def test_who_is_in_a_place_is_seen_by_all(another: Another) -> None:
+    here, there = another(), another()
+    await present(here)
+    await present(there)
+    await here.presence.enter("team", "alice")
+    await there.presence.enter("team", "bob")
+    await there.presence.enter("other", "carol")
+    assert await here.presence.among("team", ["alice", "bob", "carol"]) == {"alice", "bob"}
+    assert await here.presence.among("team", []) == frozenset()
+    assert set(await there.presence.everybody("team", limit=10)) == {"alice", "bob"}
+    assert len(await there.presence.everybody("team", limit=1)) == 1
+    assert list(await there.presence.everybody("nowhere", limit=10)) == []
+
+
+async def test_a_closed_presence_leaves_all_its_places(another: Another) -> None:
+    here, there = another(), another()
+    await present(here)
+    lost = await present(there)
+    for number in range(1200):
+        await here.presence.enter("team", str(number))
+    await there.presence.enter("team", "7")
+    await here.presence.close()
+    await here.presence.close()
+    assert list(await there.presence.everybody("team", limit=10)) == ["7"]
+    assert lost == []
+
+
+# --- limits --------------------------------------------------------------------------------------------
+
+
+async def test_exactly_as_many_as_the_rules_say_are_taken_over_all_processes(another: Another) -> None:
+    one, two, three = another().limits, another().limits, another().limits
+    takes = [limits.take("messages", "alice") for _ in range(10) for limits in (one, two, three)]
+    waits = await asyncio.gather(*takes)
+    assert sum(wait == 0 for wait in waits) == 10
+    assert all(50 < wait <= 60 for wait in waits if wait)
+    assert await two.take("messages", "bob") == 0
+
+
+async def test_what_was_given_back_can_be_taken_again(another: Another) -> None:
+    one, two = another().limits, another().limits
+    for _ in range(10):
+        assert await one.take("messages", "alice") == 0
+    assert await two.full("messages", "alice") > 0
+    one.give_back("messages", "alice")
+    assert await one.full("messages", "alice") == 0
+    assert await one.full("messages", "alice") == 0
+    assert await two.take("messages", "alice") == 0
+    assert await two.take("messages", "alice") > 0
+
+
+async def test_giving_back_what_was_never_taken_is_no_error(another: Another) -> None:
+    limits = another().limits
+    limits.give_back("messages", "alice")
+    limits.give_back("unlimited", "alice")
+    waits = [await limits.take("messages", "alice") for _ in range(11)]
+    assert [wait == 0 for wait in waits] == [True] * 10 + [False]
+
+
+async def test_after_the_wait_one_more_can_be_taken(another: Another) -> None:
+    limits = another().limits
+    assert [await limits.take("quick", "alice") for _ in range(2)] == [0, 0]
+    wait = await limits.take("quick", "alice")
+    assert 0 < wait <= 1
+    await asyncio.sleep(wait + 0.002)
+    assert await limits.take("quick", "alice") == 0
+
+
+async def test_a_budget_without_rules_is_never_full(another: Another) -> None:
+    limits = another().limits
+    assert {await limits.take("unlimited", "alice") for _ in range(1000)} == {0.0}
+    assert await limits.full("unlimited", "alice") == 0
