@@ -31,6 +31,9 @@ def restored_logging() -> Iterator[None]:
     logging.getLogger().manager._clear_cache()  # type: ignore[attr-defined]  # noqa: SLF001 - levels were set by hand
 
 
+LIBRARIES = ("socketio.server", "engineio.server", "pymongo.command")
+
+
 def record(message: str, *arguments: object, exc_info: Any = None) -> logging.LogRecord:
     made = logging.LogRecord("messaging.app", logging.INFO, "file", 1, message, arguments, exc_info)
     made.created = 1_795_201_200.1239
@@ -52,9 +55,7 @@ def test_a_json_line_has_the_same() -> None:
 
 
 @pytest.mark.parametrize("form", [TextFormatter(), JsonFormatter()])
-@pytest.mark.parametrize(
-    "text", ["a\nb", "a\r\nb", "a\x1b[2Jb", "a\x85b", "a\u2028b", "a\u202eb", "a\ud800b", "a\x7fb"]
-)
+@pytest.mark.parametrize("bad", ["\n", "\r\n", "\x1b[2J", "\x85", "\u2028", "\u202e", "\ud800", "\x7f"])
 def test_control_characters_are_escaped(form: logging.Formatter, bad: str) -> None:
     line = form.format(record("a%sb", bad))
     assert bad not in line
@@ -135,10 +136,6 @@ def test_libraries_speak_only_of_trouble_and_the_access_log_never(
     level: str, own: list[int], theirs: list[int]
 ) -> None:
     expected = [f"messaging at {step}" for step in own]
-    expected += [
-        f"{name} at {step}"
-        for name in ("socketio.server", "engineio.server", "pymongo.command")
-        for step in theirs
-    ]
+    expected += [f"{name} at {step}" for name in LIBRARIES for step in theirs]
     assert [line.split(": ", 1)[1] for line in lines("text", level)] == expected
     assert [json.loads(line)["message"] for line in lines("json", level)] == expected
