@@ -1,0 +1,167 @@
+"""The command line, as a program: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from messaging.backplanes import open_backplane
+from messaging.doctor import check_backplane, library_problem
+from messaging.domain.models import Profile
+from messaging.settings import SECRET_FILE
+from messaging.tokens import JsonWebTokens
+from tests.servers import INHERITED, ROOT
+from tests.test_settings import MONGODB, SECRET
+
+
+def messaging(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "messaging", *arguments],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+# --- token -------------------------------------------------------------------------------------------
+
+
+async def test_a_token_is_for_the_user_and_lasts_as_long_as_it_was_told(tmp_path: Path) -> None:
+    made = messaging(
+        *(tmp_path, "token", "alice", "--role", "service", "--name", "Alice", "--ttl", "15m"),
+        JWT_SECRET=SECRET,
+        JWT_AUDIENCE="chat",
+        JWT_ISSUER="host",
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    verifier = JsonWebTokens(secret=SECRET, audience="chat", issuer="host", clock=lambda: datetime.now(UTC))
+    identity = await verifier.verify(made.stdout.strip())
+    assert identity.profile == Profile(id="alice", name="Alice")
+    assert identity.service
+    assert identity.issued_at
+    assert identity.expires_at == identity.issued_at + timedelta(minutes=15, seconds=10)
+
+
+async def test_in_development_tokens_are_signed_with_the_kept_secret(tmp_path: Path) -> None:
+    made = messaging(tmp_path, "token", "bob")
+    secret = (tmp_path / "data" / SECRET_FILE).read_text()
+    verifier = JsonWebTokens(secret=secret, clock=lambda: datetime.now(UTC))
+    assert (await verifier.verify(made.stdout.strip())).profile.id == "bob"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("a/b",), "control characters or '/'"),
+        (("",), "1 to 128 characters"),
+        (("system",), "is reserved"),
+        (("alice", "--ttl", "0s"), "such as 30s"),
+        (("alice", "--ttl", "soon"), "such as 30s"),
+        (("alice", "--ttl", "99999d"), "ten years"),
+        (("alice", "--ttl", "999999999d"), "ten years"),
+        ((), "USER"),
+    ],
+)
+def test_bad_arguments_are_told_without_a_traceback(
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    made = messaging(tmp_path, "token", *arguments, JWT_SECRET=SECRET)
+    assert (made.returncode, made.stdout) == (2, "")
+    assert reason in " ".join(made.stderr.split())
+    assert "Traceback" not in made.stderr
+
+
+def test_no_token_is_made_with_a_secret_that_only_the_server_knows(tmp_path: Path) -> None:
+    made = messaging(tmp_path, "token", "alice", DATABASE_PATH=":memory:")
+    assert (made.returncode, made.stdout) == (2, "")
+    assert made.stderr.startswith("DATABASE_PATH: ")
+
+
+# --- settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("serve",), ("token", "alice")])
+def test_all_mistakes_are_plain_lines_and_stop_the_start(tmp_path: Path, command: tuple[str, ...]) -> None:
+    ended = messaging(tmp_path, *command, PORT="x", MONGODB_URI=MONGODB, JWT_SECRET="hunter22")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "PORT: must be a whole number.",
+        "JWT_SECRET: must have at least 32 bytes.",
+    ]
+
+
+def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
+    for option in ("--help", "--version"):
+        assert messaging(tmp_path, option, PORT="x").returncode == 0
+
+
+# --- doctor ------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_finds_a_fresh_clone_well(tmp_path: Path) -> None:
+    found = messaging(tmp_path, "doctor")
+    assert "ok: storage" in found.stdout.splitlines()
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_doctor_tells_what_is_wrong_with_the_settings(tmp_path: Path) -> None:
+    found = messaging(tmp_path, "doctor", PORT="x", JWT_SECRET="hunter22")
+    assert found.returncode == 1
+    assert "wrong: settings: PORT: must be a whole number." in found.stdout.splitlines()
+    assert "hunter22" not in found.stdout + found.stderr
+
+
+def test_the_doctor_tells_what_cannot_be_reached_and_how_to_mend_it(tmp_path: Path) -> None:
+    found = messaging(
+        *(tmp_path, "doctor"),
+        JWT_SECRET=SECRET,
+        MONGODB_URI="mongodb://user:hunter22@127.0.0.1:1/chat",
+        REDIS_URL="redis://:hunter23@127.0.0.1:1",
+    )
+    assert found.returncode == 1
+    storage, cache = [line for line in found.stdout.splitlines() if line.startswith("wrong: ")]
+    assert storage.startswith("wrong: storage: ")
+    assert "MONGODB_URI" in storage
+    assert cache.startswith("wrong: Redis: ")
+    assert "REDIS_URL" in cache
+    assert "hunter" not in found.stdout + found.stderr
+    assert "Traceback" not in found.stdout + found.stderr
+
+
+def test_the_doctor_finds_a_real_mongodb_and_redis_well(
+    tmp_path: Path, mongodb_uri: str, redis_url: str
+) -> None:
+    found = messaging(tmp_path, "doctor", JWT_SECRET=SECRET, MONGODB_URI=mongodb_uri, REDIS_URL=redis_url)
+    assert {"ok: storage", "ok: Redis"} <= set(found.stdout.splitlines())
+    assert found.returncode == 0
+
+
+async def test_a_backplane_of_one_process_is_well() -> None:
+    await check_backplane(open_backplane(None, rules={}))
+
+
+@pytest.mark.parametrize(
+    ("requirement", "problem"),
+    [
+        ("pytest", None),
+        ("pytest>=1", None),
+        ("redis[hiredis]>=8.0.1", None),
+        ("pytest<1,>=0.5", "pytest is .*, but must be <1"),
+        ("pytest>=1000.1", "but must be >=1000.1"),
+        ("no-such-library>=1", "no-such-library is missing"),
+    ],
+)
+def test_the_doctor_knows_a_library_that_is_missing_or_of_a_wrong_version(
+    requirement: str, problem: str | None
+) -> None:
+    found = library_problem(requirement)
+    assert found is None if problem is None else re.search(problem, found or "")
