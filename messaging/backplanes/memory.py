@@ -7,11 +7,14 @@ the same words.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 from messaging.backplanes.budgets import LocalLimits
 from messaging.domain.events import EVERYBODY, Event, topic_of
+
+log = logging.getLogger(__name__)
 
 
 class Exchange:
@@ -52,8 +55,12 @@ class MemoryBus:
     def hear(self, events: Sequence[Event]) -> None:
         """Deliver those of another bus's events that were subscribed to."""
         for event in events:
-            if self._deliver and topic_of(event) in self._topics:
+            if self._deliver is None or topic_of(event) not in self._topics:
+                continue
+            try:
                 self._deliver(event)
+            except Exception:
+                log.exception("an event could not be delivered")
 
     def subscribe(self, topic: str) -> Awaitable[None]:
         """As Bus.subscribe."""

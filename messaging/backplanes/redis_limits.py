@@ -51,11 +51,18 @@ Question = tuple[str, str, str, "asyncio.Future[int | None] | None"]
 class RedisLimits:
     """RateLimits over Redis; while that is away each process counts alone. Must be closed."""
 
-    def __init__(self, address: Address, rules: Mapping[str, str], *, prefix: str = "messaging:") -> None:
+    def __init__(
+        self,
+        address: Address,
+        rules: Mapping[str, str],
+        *,
+        prefix: str = "messaging:",
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._alone = LocalLimits(rules)
         self._arguments = {name: arguments(rules) for name, rules in self._alone.budgets.items()}
         self._prefix = prefix
-        self._line = Line(address, patience=PATIENCE_SECONDS, scripts=[SCRIPT])
+        self._line = Line(address, patience=patience, scripts=[SCRIPT])
         self._turn: list[Question] = []
         self._asking: set[asyncio.Task[None]] = set()
 
