@@ -69,7 +69,7 @@ class Committer:
     async def _write_batch(self, batch: list[_Waiting]) -> None:
         try:
             outcomes = await self._store.append([waiting.draft for waiting in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  those who wait are told
             for waiting in batch:
                 _fail(waiting.future, error)
             return
@@ -83,7 +83,7 @@ def _settle(waiting: _Waiting, outcome: Appended | ClientError) -> None:
         return
     try:
         waiting.resolve(outcome)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the one who waits is told
         _fail(waiting.future, error)
 
 

@@ -1,0 +1,109 @@
+"""Attendance: tells the other processes, and the contacts, when this process's users come and go.
+
+A user is here from their first connection to the grace period after their last. What should be so and what
+the other processes know is brought together by one task per user and place, so that coming and going in
+quick succession can never be told in the wrong order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from messaging.domain.events import Event
+from messaging.gateway.follower import Follower
+from messaging.gateway.hub import Hub
+from messaging.gateway.tasks import Tasks
+from messaging.service import presence
+from messaging.service.context import Context
+from messaging.service.ports import ONLINE
+
+
+class Attendance:
+    """Which users of this process are where, and whether that has been told."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        hub: Hub,
+        tasks: Tasks,
+        publish: Callable[[Iterable[Event]], None],
+        grace_seconds: float,
+    ) -> None:
+        self._ctx = ctx
+        self._hub = hub
+        self._tasks = tasks
+        self._publish = publish
+        self._grace_seconds = grace_seconds
+        self._wanted: Counter[tuple[str, str]] = Counter()
+        """How many sessions (or followers) of a user are in a place."""
+        self._told: set[tuple[str, str]] = set()
+        self._telling: set[tuple[str, str]] = set()
+
+    # --- being online at all ---
+
+    def arrived(self, follower: Follower) -> None:
+        """A user has a connection here."""
+        if follower.farewell is not None:
+            follower.farewell.cancel()
+            follower.farewell = None
+        self._want(ONLINE, follower.user_id, 1)
+
+    def departed(self, follower: Follower) -> None:
+        """A connection of the user is gone; when it was the last one, wait whether they come back."""
+        if follower.sessions or follower.farewell is not None:
+            return
+        loop = asyncio.get_running_loop()
+        follower.farewell = loop.call_later(self._grace_seconds, self._gone, follower)
+
+    def lost(self, place: str, user_id: str) -> None:
+        """A process died and left a user behind that nobody else has."""
+        if place == ONLINE:
+            self._tasks.start(self._tell_offline(user_id))
+
+    def _gone(self, follower: Follower) -> None:
+        follower.farewell = None
+        if not follower.sessions:
+            self._hub.unfollow(follower)
+            self._want(ONLINE, follower.user_id, 0)
+
+    # --- public rooms ---
+
+    def entered(self, room: str, user_id: str) -> None:
+        """One more session of the user watches a public room."""
+        self._want(room, user_id, self._wanted[room, user_id] + 1)
+
+    def left(self, room: str, user_id: str) -> None:
+        """One session fewer watches it."""
+        self._want(room, user_id, self._wanted[room, user_id] - 1)
+
+    # --- bringing together what should be so and what has been told ---
+
+    def _want(self, place: str, user_id: str, count: int) -> None:
+        key = (place, user_id)
+        if count > 0:
+            self._wanted[key] = count
+        else:
+            self._wanted.pop(key, None)
+        if key not in self._telling and (key in self._wanted) != (key in self._told):
+            self._telling.add(key)
+            self._tasks.start(self._reconcile(key))
+
+    async def _reconcile(self, key: tuple[str, str]) -> None:
+        place, user_id = key
+        try:
+            while (key in self._wanted) != (key in self._told):
+                if key in self._wanted:
+                    self._told.add(key)
+                    if await self._ctx.presence.enter(place, user_id) and place == ONLINE:
+                        self._publish(await presence.came_online(self._ctx, user_id))
+                else:
+                    self._told.discard(key)
+                    if await self._ctx.presence.leave(place, user_id) and place == ONLINE:
+                        await self._tell_offline(user_id)
+        finally:
+            self._telling.discard(key)
+
+    async def _tell_offline(self, user_id: str) -> None:
+        self._publish(await presence.went_offline(self._ctx, user_id))

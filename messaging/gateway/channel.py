@@ -1,0 +1,186 @@
+"""Channel: one conversation as this process hears it, in order.
+
+Messages reach a process from several sides (its own commits, other processes, the store) late, twice or
+not at all. The channel knows the next seq: it tells each message once and in order, keeps what comes early,
+and says when something is missing.
+
+A session that joins is held until its history has been written: what happens meanwhile waits in its
+`Joining`, and what the history contained already is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from messaging.domain.events import Event, MessageSent
+
+if TYPE_CHECKING:
+    from messaging.gateway.follower import Follower
+    from messaging.gateway.session import Session
+
+MAX_EARLY = 1_000
+"""How many early messages are kept; more are read from the store when their turn comes."""
+MAX_HELD = 1_000
+"""How many events wait for one joining session; more, and it reads them from the store."""
+
+Tell = Callable[[Iterable["Session"], Event], None]
+"""Renders an event and writes it to sessions."""
+
+
+class Joining:
+    """A session on its way into a channel. `position` is the last seq of its history, once that is known."""
+
+    __slots__ = ("held", "overflowed", "position", "session", "since")
+
+    def __init__(self, session: Session, since: int) -> None:
+        self.session = session
+        self.since = since
+        """The last seq that had been told here when the joining began."""
+        self.position: int | None = None
+        self.held: list[Event] = []
+        self.overflowed = False
+
+    def hold(self, event: Event) -> None:
+        """Keep an event until the history has been written."""
+        if len(self.held) >= MAX_HELD:
+            self.overflowed = True
+            self.held.clear()
+        if not self.overflowed:
+            self.held.append(event)
+
+    def misses(self, event: Event) -> bool:
+        """Whether the session has not seen this event in its history."""
+        return not isinstance(event, MessageSent) or event.message.seq > (self.position or 0)
+
+
+class Channel:
+    """What this process knows and who in it wants to know. Nothing in here waits."""
+
+    __slots__ = (
+        "_early",
+        "_tell",
+        "conversation_id",
+        "filling",
+        "followers",
+        "joining",
+        "next_seq",
+        "version",
+        "watchers",
+    )
+
+    def __init__(self, conversation_id: str, tell: Tell) -> None:
+        self.conversation_id = conversation_id
+        self.next_seq: int | None = None
+        self.version: int | None = None
+        self.watchers: dict[Session, None] = {}
+        self.joining: dict[Session, Joining] = {}
+        self.followers: dict[Follower, None] = {}
+        self.filling = False
+        self._early: dict[int, MessageSent] = {}
+        self._tell = tell
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the last message told here; 0 while none is known."""
+        return (self.next_seq or 1) - 1
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody here wants to hear of this conversation any more."""
+        return not (self.watchers or self.joining or self.followers)
+
+    @property
+    def listeners(self) -> set[str]:
+        """The users who watch or follow here."""
+        sessions = {session.user_id for session in (*self.watchers, *self.joining)}
+        return sessions | {follower.user_id for follower in self.followers}
+
+    @property
+    def gap(self) -> bool:
+        """Whether a message is missing before one that came early."""
+        return bool(self._early)
+
+    def start_at(self, last_seq: int) -> None:
+        """What came up to `last_seq` is not told here; the first who knows decides."""
+        if self.next_seq is None:
+            self.next_seq = last_seq + 1
+            self._flush()
+
+    def receive(self, event: MessageSent) -> None:
+        """A message is known: tell it now, later, or not again."""
+        seq = event.message.seq
+        if self.next_seq is not None and seq == self.next_seq:
+            self._advance(event)
+            self._flush()
+        elif (self.next_seq is None or seq > self.next_seq) and len(self._early) < MAX_EARLY:
+            self._early[seq] = event
+
+    def tell(self, event: Event, *, skip_user: str | None = None) -> None:
+        """Tell the watchers of something that has no place in the order of messages."""
+        if skip_user is None:
+            self._tell(self.watchers, event)
+        else:
+            self._tell([s for s in self.watchers if s.user_id != skip_user], event)
+        for joining in list(self.joining.values()):
+            if joining.session.user_id != skip_user:
+                self._to_joining(joining, event)
+
+    def begin_join(self, session: Session) -> Joining:
+        """Hold everything for this session from now on."""
+        self.watchers.pop(session, None)
+        joining = self.joining[session] = Joining(session, self.last_seq)
+        return joining
+
+    def finish_join(self, joining: Joining, last_seq: int) -> bool:
+        """The session's history has been written up to `last_seq`: let it hear what came since.
+
+        False when too much came since: it must read on from `last_seq` in the store, and try again.
+        """
+        if self.joining.get(joining.session) is not joining:
+            return True  # it left, or began to join again
+        if joining.overflowed:
+            joining.overflowed = False
+            return False
+        joining.position = last_seq
+        self.start_at(last_seq)
+        held, joining.held = joining.held, []
+        for event in held:
+            self._to_joining(joining, event)
+        self._promote(joining)
+        return True
+
+    def leave(self, session: Session) -> None:
+        """The session no longer wants to hear."""
+        self.watchers.pop(session, None)
+        self.joining.pop(session, None)
+
+    def _advance(self, event: MessageSent) -> None:
+        self.next_seq = event.message.seq + 1
+        self._early.pop(event.message.seq, None)
+        self._tell(self.watchers, event)
+        for joining in list(self.joining.values()):
+            self._to_joining(joining, event)
+            self._promote(joining)
+        for follower in self.followers:
+            follower.message_sent(event)
+
+    def _flush(self) -> None:
+        if not self._early:
+            return
+        while self.next_seq is not None and (event := self._early.get(self.next_seq)) is not None:
+            self._advance(event)
+        for seq in [seq for seq in self._early if seq < (self.next_seq or 0)]:
+            del self._early[seq]
+
+    def _to_joining(self, joining: Joining, event: Event) -> None:
+        if joining.position is None:
+            joining.hold(event)
+        elif joining.misses(event):
+            self._tell((joining.session,), event)
+
+    def _promote(self, joining: Joining) -> None:
+        """Once the channel has come as far as the session's history, nothing sets the session apart."""
+        if joining.position is not None and self.last_seq >= joining.position:
+            del self.joining[joining.session]
+            self.watchers[joining.session] = None

@@ -1,0 +1,119 @@
+"""Follower: one connected user, over all of their connections to this process.
+
+Follows every conversation that the user is a member of, and so knows their unread counts in memory: by
+subtraction, never by looking at messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from messaging.domain.events import MessageSent, MessagesRead, UnreadChanged
+from messaging.domain.models import Kind, Membership
+
+if TYPE_CHECKING:
+    from messaging.gateway.channel import Channel
+    from messaging.gateway.session import Session
+
+UNREAD_SECONDS = 0.25
+"""Changes of the unread counts are merged so that they are told at most this often."""
+
+
+class Standing:
+    """How far a user has read in one conversation."""
+
+    __slots__ = ("channel", "counts", "cursor", "known_seq", "muted", "own_read", "own_sent")
+
+    def __init__(self, channel: Channel, membership: Membership) -> None:
+        self.channel = channel
+        self.counts = membership.conversation.kind is not Kind.ROOM
+        self.known_seq = membership.last_seq
+        self.cursor = membership.member.cursor
+        self.own_read = membership.member.own_read
+        self.own_sent = membership.own_sent
+        self.muted = membership.member.muted
+
+    @property
+    def unread(self) -> int:
+        """Messages of others past the cursor."""
+        last_seq = max(self.known_seq, self.channel.last_seq)
+        return max(0, (last_seq - self.cursor) - (self.own_sent - self.own_read)) if self.counts else 0
+
+
+class Follower:
+    """The user's sessions here and their standing in each of their conversations."""
+
+    def __init__(
+        self, user_id: str, clock: Callable[[], datetime], tell: Callable[[Follower, UnreadChanged], None]
+    ) -> None:
+        self.user_id = user_id
+        self.sessions: dict[Session, None] = {}
+        self.standings: dict[str, Standing] = {}
+        self.ready: asyncio.Future[None] | None = None
+        """Done when the standings have been loaded."""
+        self.farewell: asyncio.TimerHandle | None = None
+        """Ends the user's presence when no connection comes back in time."""
+        self._clock = clock
+        self._tell = tell
+        self._changed: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._told_at = 0.0
+
+    @property
+    def total_unread(self) -> int:
+        """Unread messages of all conversations that are not muted."""
+        return sum(s.unread for s in self.standings.values() if not s.muted)
+
+    def message_sent(self, event: MessageSent) -> None:
+        """A message came in one of the conversations."""
+        conversation_id = event.conversation.id
+        standing = self.standings.get(conversation_id)
+        if standing is None:
+            return
+        if event.message.sender_id == self.user_id:
+            standing.own_sent = max(standing.own_sent, event.message.sender_seq)
+        else:
+            self._note(conversation_id)
+
+    def messages_read(self, event: MessagesRead) -> None:
+        """The user read, on any of their devices. A cursor never goes back."""
+        standing = self.standings.get(event.conversation.id)
+        if standing is not None and standing.cursor < event.cursor:
+            standing.cursor, standing.own_read = event.cursor, event.own_read
+            self._note(event.conversation.id)
+
+    def unread_changed(self) -> UnreadChanged:
+        """The total as it is now."""
+        return UnreadChanged(user_id=self.user_id, total=self.total_unread, at=self._clock())
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        for timer in (self._timer, self.farewell):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self.farewell = None
+
+    def _note(self, conversation_id: str) -> None:
+        self._changed.add(conversation_id)
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._told_at + UNREAD_SECONDS - loop.time())
+            self._timer = loop.call_later(wait, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._told_at = asyncio.get_running_loop().time()
+        changed, self._changed = self._changed, set()
+        conversation_id = changed.pop() if len(changed) == 1 else None
+        standing = self.standings.get(conversation_id) if conversation_id else None
+        event = UnreadChanged(
+            user_id=self.user_id,
+            total=self.total_unread,
+            conversation_id=conversation_id if standing else None,
+            unread=standing.unread if standing else None,
+            at=self._clock(),
+        )
+        self._tell(self, event)

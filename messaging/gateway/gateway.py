@@ -1,0 +1,265 @@
+"""Gateway: the one object through which transports reach the service, and its clients are kept.
+
+Carries commands out within a deadline, turns whatever goes wrong into a refusal, publishes what happened,
+and knows who is connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from messaging.dialects.base import Request
+from messaging.domain.commands import Actor, Command, JoinConversation, LoadHistory, SendMessage
+from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
+from messaging.domain.events import Event
+from messaging.domain.models import Identity
+from messaging.domain.replies import HistoryPage
+from messaging.gateway.attendance import Attendance
+from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
+from messaging.gateway.hub import COMPARE_SECONDS, Hub
+from messaging.gateway.metrics import Metrics
+from messaging.gateway.session import Session, Transport, Wire
+from messaging.gateway.tasks import Tasks
+from messaging.service import users
+from messaging.service.context import Context, Outcome, Result
+from messaging.service.handlers import HANDLERS
+from messaging.service.limits import refuse_after
+from messaging.service.policy import AUTH_FAILURES
+from messaging.service.ports import Bus
+from messaging.service.reading import history_page
+
+COMMAND_SECONDS = 5.0
+"""The longest that a command may take."""
+_TYPING_TICK_SECONDS = 1.0
+_GOODBYE_SECONDS = 1.5
+"""Over how long the closing of many clients is spread at shutdown."""
+
+logger = logging.getLogger("messaging.gateway")
+
+
+class Gateway:
+    """The clients of this process and what they ask for."""
+
+    def __init__(
+        self, ctx: Context, bus: Bus, *, grace_seconds: float = 5.0, max_connections_per_user: int = 50
+    ) -> None:
+        self.ctx = ctx
+        self.metrics = Metrics()
+        self.tasks = Tasks()
+        self.hub = Hub(ctx, bus, self.metrics, self.tasks)
+        self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
+        self.sessions: dict[Session, None] = {}
+        self.draining = False
+        self._bus = bus
+        self._max_connections_per_user = max_connections_per_user
+        self._names = iter(range(1, 1 << 62))
+        self._clockwork: list[asyncio.Task[None]] = []
+
+    # --- lifetime ---
+
+    async def start(self) -> None:
+        """Begin to listen to the other processes."""
+        await self._bus.start(self.hub.announce)
+        await self.ctx.presence.start(self.attendance.lost)
+        self._clockwork = [
+            asyncio.create_task(_every(COMPARE_SECONDS, self.hub.compare), name="compare positions"),
+            asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
+        ]
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connections, finish what was begun, then tell the clients to come back elsewhere."""
+        self.draining = True
+        deadline = time.monotonic() + seconds
+        while any(session.busy for session in self.sessions) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)  # noqa: ASYNC110  one look at all sessions beats an event in each
+        await self._say_goodbye(list(self.sessions))
+
+    async def close(self) -> None:
+        """Stop. The committer has written all that was queued when this returns."""
+        for task in self._clockwork:
+            task.cancel()
+        await asyncio.gather(*self._clockwork, return_exceptions=True)
+        await self.tasks.close(COMMAND_SECONDS)
+        await self.ctx.committer.close()
+        await self.ctx.presence.close()
+        await self._bus.close()
+
+    async def _say_goodbye(self, sessions: Sequence[Session]) -> None:
+        pause = _GOODBYE_SECONDS / max(1, len(sessions))
+        for number, session in enumerate(sessions):
+            session.close(SHUTDOWN)
+            if number % 50 == 49:
+                await asyncio.sleep(pause * 50)
+
+    # --- connections ---
+
+    async def sign_in(self, token: str | None, peer: str) -> Identity:
+        """Who connects from `peer` with this token. AuthFailed for a bad one; RateLimited instead when
+        there have been too many bad ones from there; Unavailable while the storage is away."""
+        if self.draining:
+            raise Unavailable("This server is shutting down.")
+        try:
+            if not token:
+                raise AuthFailed("Sign in with a token.")
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return await users.sign_in(self.ctx, token)
+        except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+            refusal = self.refusal_of(error)
+            self.metrics.refused(refusal.code)
+            if isinstance(refusal, AuthFailed):
+                refuse_after(await self.ctx.limits.take(AUTH_FAILURES, peer))
+            raise refusal from None
+
+    def admit(
+        self,
+        identity: Identity,
+        wire: Wire,
+        transport: Transport,
+        *,
+        peer: str,
+        device: str | None = None,
+    ) -> Session:
+        """A session for a signed-in connection; RateLimited when the user has too many."""
+        follower = self.hub.followers.get(identity.profile.id)
+        if follower is not None and len(follower.sessions) >= self._max_connections_per_user:
+            raise RateLimited("You have too many connections.", retryAfter=60)
+        session = Session(
+            self, identity, wire, transport, connection=str(next(self._names)), peer=peer, device=device
+        )
+        self.sessions[session] = None
+        self.metrics.opened(wire.dialect.name)
+        logger.info("WS_CONNECT: UserID=%s, IP=%s, Dialect=%s", session.user_id, peer, wire.dialect.name)
+        return session
+
+    async def started(self, session: Session) -> None:
+        """A session begins: follow its user's conversations, say what is unread, and that they are here."""
+        try:
+            follower = await self.hub.follow(session)
+        except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+            away = isinstance(self.refusal_of(error), Unavailable)
+            session.close(UNAVAILABLE if away else FAULT)
+            return
+        if session.farewell is None:
+            session.follower = follower
+            self.hub.tell((session,), follower.unread_changed())
+            self.attendance.arrived(follower)
+        else:
+            self._forget(session)
+
+    def ended(self, session: Session) -> None:
+        """A session's connection is gone."""
+        self.sessions.pop(session, None)
+        self._forget(session)
+        self.publish(self.ctx.typists.disconnected(session.connection, self.ctx.clock()))
+        dialect, farewell = session.wire.dialect.name, session.farewell
+        reason = farewell.reason if farewell else "unknown"
+        self.metrics.closed(dialect, reason)
+        logger.info(
+            "WS_DISCONNECT: UserID=%s, Duration=%.3fs, Dialect=%s, Reason=%s",
+            session.user_id,
+            time.monotonic() - session.opened_at,
+            dialect,
+            reason,
+        )
+
+    def _forget(self, session: Session) -> None:
+        follower = self.hub.followers.get(session.user_id)
+        if follower is not None:
+            follower.sessions.pop(session, None)
+            self.attendance.departed(follower)
+
+    def entered_room(self, session: Session, room: str) -> None:
+        """A session watches a public room from now on."""
+        self.attendance.entered(room, session.user_id)
+
+    def left_room(self, session: Session, room: str) -> None:
+        """… and no longer."""
+        self.attendance.left(room, session.user_id)
+
+    # --- commands ---
+
+    async def execute(self, actor: Actor, command: Command) -> Result:
+        """Carry a command out; Unavailable when it takes longer than its deadline."""
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return await HANDLERS[type(command)](self.ctx, actor, command)
+        except TimeoutError:
+            raise Unavailable from None
+
+    async def attempt(self, work: Awaitable[Result]) -> Future[Outcome]:
+        """Begin some work. The future holds its outcome, or whatever it raised, now or later."""
+        future: Future[Outcome] = asyncio.get_running_loop().create_future()
+        try:
+            result = await work
+        except Exception as error:  # noqa: BLE001  whoever reads the future deals with it
+            future.set_exception(error)
+            return future
+        if not isinstance(result, Outcome):
+            return result
+        future.set_result(result)
+        return future
+
+    async def history(self, command: LoadHistory) -> HistoryPage:
+        """A page of a conversation for somebody who has just been let in."""
+        conversation = await self.ctx.seats.conversation(command.conversation_id or "")
+        if conversation is None:
+            raise RoomNotFound
+        return await history_page(self.ctx, conversation, command)
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """Tell everybody what happened: those connected here now, the other processes over the bus."""
+        told = tuple(events)
+        for event in told:
+            self.hub.announce(event)
+        if told:
+            self._bus.publish(told)
+
+    def finished(self, session: Session, request: Request, started: float) -> None:
+        """A command was carried out and its events were written."""
+        dialect = session.wire.dialect.name
+        self.metrics.received(dialect, request.name)
+        self.metrics.finished(dialect, time.monotonic() - started)
+        if logger.isEnabledFor(logging.INFO) and request.command is not None:
+            logger.info(
+                "WS_MESSAGE: Type=%s, UserID=%s, Room=%s, Dialect=%s",
+                request.name,
+                session.user_id,
+                _room_of(request.command),
+                dialect,
+            )
+
+    def refusal_of(self, error: BaseException) -> ClientError:
+        """What the client is told of an error. A bug is logged with an id, which is all the client gets."""
+        if isinstance(error, ClientError):
+            return error
+        if isinstance(error, TimeoutError):
+            return Unavailable()
+        number = secrets.token_hex(8)
+        logger.error("internal error %s: %s", number, type(error).__name__, exc_info=error)
+        return Internal(id=number)
+
+    async def _expire_typing(self) -> None:
+        self.publish(self.ctx.typists.expire(self.ctx.clock()))
+
+
+def _room_of(command: Command) -> str:
+    if isinstance(command, SendMessage | JoinConversation | LoadHistory):
+        return command.conversation_id or "-"
+    return getattr(command, "conversation_id", None) or "-"
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something again and again, whatever goes wrong."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except ClientError as error:
+            logger.warning("%s: %s", error.code, error.message)
+        except Exception:
+            logger.exception("a periodic task failed")

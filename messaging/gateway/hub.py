@@ -1,0 +1,339 @@
+"""Hub: who in this process watches or follows which conversation, and telling them.
+
+Events come from this process's own commands and, over the bus, from the others'. The bus is only a hint:
+what it lost is found by comparing positions with the store every few seconds, and read from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import assert_never
+
+from messaging.domain.errors import ClientError
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    MessageSent,
+    MessagesRead,
+    PresenceChanged,
+    TypingChanged,
+    UnreadChanged,
+    conversation_topic,
+    user_topic,
+)
+from messaging.domain.models import Conversation, Membership, Tail
+from messaging.domain.permissions import Action, permit
+from messaging.gateway.channel import Channel, Joining
+from messaging.gateway.follower import Follower, Standing
+from messaging.gateway.metrics import Metrics
+from messaging.gateway.session import Session, Wire
+from messaging.gateway.tasks import Tasks
+from messaging.service.context import Context
+from messaging.service.ports import Bus
+from messaging.service.views import conversation_view
+
+COMPARE_SECONDS = 3.0
+"""How often positions are compared with the store."""
+GAP_SECONDS = 0.05
+"""How long a missing message may still come by itself before it is read from the store."""
+_COMPARED_AT_ONCE = 500
+_READ_AT_ONCE = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """Delivers events to the sessions of this process, each message once and in order."""
+
+    def __init__(self, ctx: Context, bus: Bus, metrics: Metrics, tasks: Tasks) -> None:
+        self._ctx = ctx
+        self._bus = bus
+        self._metrics = metrics
+        self._tasks = tasks
+        self.channels: dict[str, Channel] = {}
+        self.followers: dict[str, Follower] = {}
+
+    # --- watching ---
+
+    async def begin_join(self, session: Session, conversation_id: str) -> Joining:
+        """Hold what happens in a conversation for a session that is about to read its history."""
+        channel = self._open(conversation_id)
+        joining = channel.begin_join(session)
+        await self._bus.subscribe(conversation_topic(conversation_id))
+        return joining
+
+    def finish_join(self, joining: Joining, conversation_id: str, last_seq: int) -> bool:
+        """The history has been written up to `last_seq`. False: read on from there, and finish again."""
+        channel = self.channels.get(conversation_id)
+        return channel is None or channel.finish_join(joining, last_seq)
+
+    def leave(self, session: Session, conversation_id: str) -> None:
+        """The session no longer watches this conversation."""
+        channel = self.channels.get(conversation_id)
+        if channel is not None:
+            channel.leave(session)
+            self._close_if_deserted(channel)
+
+    # --- following ---
+
+    async def follow(self, session: Session) -> Follower:
+        """Follow all conversations of the session's user; the first session here loads them."""
+        follower = self.followers.get(session.user_id)
+        if follower is None:
+            follower = Follower(session.user_id, self._ctx.clock, self._tell_follower)
+            self.followers[session.user_id] = follower
+        follower.sessions[session] = None
+        ready = follower.ready
+        if ready is None:
+            ready = follower.ready = asyncio.ensure_future(self._load(follower))
+        try:
+            await asyncio.shield(ready)
+        finally:
+            if ready.done() and (ready.cancelled() or ready.exception()):
+                follower.ready = None  # the next one tries again
+        return follower
+
+    def unfollow(self, follower: Follower) -> None:
+        """The user has no connection here any more, for good."""
+        follower.close()
+        if self.followers.get(follower.user_id) is follower:
+            del self.followers[follower.user_id]
+        self._bus.unsubscribe(user_topic(follower.user_id))
+        for conversation_id in list(follower.standings):
+            self._drop_standing(follower, conversation_id)
+
+    async def _load(self, follower: Follower) -> None:
+        await self._bus.subscribe(user_topic(follower.user_id))
+        memberships = await self._ctx.store.memberships(follower.user_id)
+        subscribed = [self._stand(follower, membership) for membership in memberships]
+        await asyncio.gather(*subscribed)
+
+    def _stand(self, follower: Follower, membership: Membership) -> asyncio.Future[None]:
+        conversation = membership.conversation
+        channel = self._open(conversation.id)
+        channel.start_at(membership.last_seq)
+        channel.version = max(channel.version or 0, conversation.version)
+        channel.followers[follower] = None
+        follower.standings[conversation.id] = Standing(channel, membership)
+        return asyncio.ensure_future(_wait(self._bus.subscribe(conversation_topic(conversation.id))))
+
+    def _drop_standing(self, follower: Follower, conversation_id: str) -> None:
+        standing = follower.standings.pop(conversation_id, None)
+        if standing is not None:
+            standing.channel.followers.pop(follower, None)
+            self._close_if_deserted(standing.channel)
+
+    # --- telling ---
+
+    def announce(self, event: Event) -> None:
+        """Something happened, here or in another process: tell those it concerns."""
+        self._ctx.seats.note(event)
+        match event:
+            case MessageSent():
+                self._message_sent(event)
+            case TypingChanged():
+                self._to_channel(event.conversation.id, event, skip_user=event.user.id)
+            case MessagesRead():
+                self._messages_read(event)
+            case ConversationChanged():
+                self._conversation_changed(event)
+            case ConversationDeleted():
+                self._conversation_deleted(event)
+            case MemberAdded():
+                self._tasks.start(self._member_added(event))
+            case MemberRemoved():
+                self._member_removed(event)
+            case PresenceChanged():
+                self._presence_changed(event)
+            case UnreadChanged():
+                pass  # every process counts for its own connections
+            case _:
+                assert_never(event)
+
+    def tell(self, sessions: Iterable[Session], event: Event) -> None:
+        """Write an event to sessions: rendered and encoded once for all those of one wire."""
+        encoded: dict[Wire, list[str]] = {}
+        count = 0
+        for session in sessions:
+            texts = encoded.get(session.wire)
+            if texts is None:
+                wire = session.wire
+                texts = encoded[wire] = [wire.encode(frame) for frame in wire.dialect.render(event)]
+            for text in texts:
+                session.push(text)
+            count += len(texts)
+        self._metrics.delivered(count)
+
+    def _tell_follower(self, follower: Follower, event: Event) -> None:
+        self.tell(list(follower.sessions), event)
+
+    def _message_sent(self, event: MessageSent) -> None:
+        channel = self.channels.get(event.conversation.id)
+        if channel is None:
+            return
+        channel.receive(event)
+        if channel.gap and channel.next_seq is not None and not channel.filling:
+            channel.filling = True
+            self._tasks.start(self._fill(channel, wait=GAP_SECONDS))
+
+    def _to_channel(self, conversation_id: str, event: Event, *, skip_user: str | None = None) -> None:
+        channel = self.channels.get(conversation_id)
+        if channel is not None:
+            channel.tell(event, skip_user=skip_user)
+
+    def _messages_read(self, event: MessagesRead) -> None:
+        follower = self.followers.get(event.reader.id)
+        if follower is not None:
+            follower.messages_read(event)
+        channel = self.channels.get(event.conversation.id)
+        if channel is None:
+            return
+        if event.pushed:
+            channel.tell(event)
+        else:
+            self.tell([s for s in channel.watchers if s.user_id == event.reader.id], event)
+
+    def _conversation_changed(self, event: ConversationChanged) -> None:
+        conversation = event.view.conversation
+        channel = self.channels.get(conversation.id)
+        if channel is None or (channel.version or 0) >= conversation.version:
+            return
+        channel.version = conversation.version
+        self.tell([s for follower in channel.followers for s in follower.sessions], event)
+
+    def _conversation_deleted(self, event: ConversationDeleted) -> None:
+        channel = self.channels.get(event.conversation.id)
+        if channel is None:
+            return
+        listeners = dict.fromkeys(s for follower in channel.followers for s in follower.sessions)
+        self.tell(listeners | channel.watchers | dict.fromkeys(channel.joining), event)
+        for session in [*channel.watchers, *channel.joining]:
+            session.unwatch(event.conversation.id)
+        for follower in list(channel.followers):
+            self._drop_standing(follower, event.conversation.id)
+
+    async def _member_added(self, event: MemberAdded) -> None:
+        follower = self.followers.get(event.user_id)
+        if follower is None or follower.ready is None:
+            return
+        await asyncio.shield(follower.ready)
+        conversation = event.view.conversation
+        if conversation.id not in follower.standings:
+            channel = self._open(conversation.id)
+            channel.start_at(event.view.last_seq)
+            membership = await self._ctx.store.membership(conversation.id, event.user_id)
+            if membership is None or self.followers.get(event.user_id) is not follower:
+                self._close_if_deserted(channel)
+                return
+            await self._stand(follower, membership)
+        self.tell(list(follower.sessions), event)
+
+    def _member_removed(self, event: MemberRemoved) -> None:
+        follower = self.followers.get(event.user_id)
+        conversation_id = event.conversation.id
+        if follower is None:
+            return
+        for session in list(follower.sessions):
+            session.unwatch(conversation_id)
+        self._drop_standing(follower, conversation_id)
+        self.tell(list(follower.sessions), event)
+
+    def _presence_changed(self, event: PresenceChanged) -> None:
+        channels = (self.channels.get(conversation_id) for conversation_id in event.conversations)
+        followers = dict.fromkeys(f for channel in channels if channel for f in channel.followers)
+        self.tell([s for f in followers if f.user_id != event.user.id for s in f.sessions], event)
+
+    # --- catching up with the store ---
+
+    async def compare(self) -> None:
+        """Compare every position with the store once, and catch up where this process is behind."""
+        conversation_ids = list(self.channels)
+        for start in range(0, len(conversation_ids), _COMPARED_AT_ONCE):
+            chunk = conversation_ids[start : start + _COMPARED_AT_ONCE]
+            tails = await self._ctx.store.tails(chunk)
+            for conversation_id in chunk:
+                channel = self.channels.get(conversation_id)
+                if channel is not None:
+                    await self._compare_channel(channel, tails[conversation_id])
+
+    async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
+        if channel.next_seq is not None and channel.next_seq <= tail.last_seq and not channel.filling:
+            channel.filling = True
+            await self._fill(channel, wait=0)
+        if channel.version is None and tail.version > 0:
+            channel.version = tail.version
+        elif channel.version != tail.version:
+            await self._version_changed(channel)
+
+    async def _fill(self, channel: Channel, *, wait: float) -> None:
+        """Read from the store what is missing before the next message."""
+        try:
+            await asyncio.sleep(wait)
+            while channel.next_seq is not None and not channel.deserted:
+                after = channel.next_seq - 1
+                messages = await self._ctx.store.history(
+                    channel.conversation_id, after=after, limit=_READ_AT_ONCE
+                )
+                conversation = await self._ctx.seats.conversation(channel.conversation_id)
+                if conversation is None or not messages:
+                    return
+                people = await self._ctx.people.find({m.sender_id for m in messages})
+                self._metrics.gap_filled()
+                for m in messages:
+                    channel.receive(
+                        MessageSent(conversation=conversation, message=m, sender=people[m.sender_id])
+                    )
+                if len(messages) < _READ_AT_ONCE and not channel.gap:
+                    return
+        finally:
+            channel.filling = False
+
+    async def _version_changed(self, channel: Channel) -> None:
+        """The conversation changed, and nobody said so: end what is not allowed, tell the rest."""
+        conversation = await self._ctx.store.conversation(channel.conversation_id)
+        if conversation is None:
+            self._evict(channel, channel.listeners, None)
+            return
+        gone = set()
+        for user_id in channel.listeners:
+            member = await self._ctx.store.member(conversation.id, user_id)
+            try:
+                permit(Action.READ, conversation, member.role if member else None, service=False)
+            except ClientError:
+                gone.add(user_id)
+        self._evict(channel, gone, conversation)
+        view = await conversation_view(self._ctx, conversation)
+        self.announce(ConversationChanged(view=view, at=self._ctx.clock()))
+
+    def _evict(self, channel: Channel, user_ids: set[str], conversation: Conversation | None) -> None:
+        for user_id in user_ids:
+            if conversation is not None:
+                now = self._ctx.clock()
+                self._member_removed(MemberRemoved(user_id=user_id, conversation=conversation, at=now))
+            for session in [s for s in (*channel.watchers, *channel.joining) if s.user_id == user_id]:
+                session.unwatch(channel.conversation_id)
+            follower = self.followers.get(user_id)
+            if follower is not None:
+                self._drop_standing(follower, channel.conversation_id)
+
+    # --- channels ---
+
+    def _open(self, conversation_id: str) -> Channel:
+        channel = self.channels.get(conversation_id)
+        if channel is None:
+            channel = self.channels[conversation_id] = Channel(conversation_id, self.tell)
+        return channel
+
+    def _close_if_deserted(self, channel: Channel) -> None:
+        if channel.deserted and self.channels.get(channel.conversation_id) is channel:
+            del self.channels[channel.conversation_id]
+            self._bus.unsubscribe(conversation_topic(channel.conversation_id))
+
+
+async def _wait(subscribed: Awaitable[None]) -> None:
+    await subscribed
