@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from messaging import __version__, logs
 from messaging.backplanes import Backplane
+from messaging.domain.errors import Unavailable
 from messaging.domain.events import Event
 from messaging.service.ports import Store
 from messaging.settings import Settings, SettingsError, read_settings
@@ -146,5 +147,7 @@ def _reason(wrong: BaseException) -> str:
     """The driver's own words where there are some, shortened, on one line, without passwords."""
     while wrong.__cause__ is not None:
         wrong = wrong.__cause__
+    if isinstance(wrong, Unavailable):
+        return "does not answer"
     text = logs.escape(logs.redact(str(wrong)))
     return f"{type(wrong).__name__} ({text[:200].rstrip('.')})" if text else type(wrong).__name__
