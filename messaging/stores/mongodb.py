@@ -1,0 +1,433 @@
+"""The store on MongoDB: a replica set (one node will do) or a sharded cluster, shared by all processes.
+
+Writes are acknowledged by a majority that has them in its journal; reads come from the primary and show only
+what a majority has, so nothing that anybody was told can be undone. How messages get their places is in
+`mongodb_append.py`; saving and deleting conversations in `mongodb_conversations.py`; what the documents look
+like in `mongodb_documents.py`. Ids are strings and integers that were checked at the edge: nothing else of a
+client's ever stands in a filter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import pymongo
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
+
+from messaging.domain.errors import ClientError, Unavailable
+from messaging.domain.ids import IdSource
+from messaging.domain.models import (
+    Appended,
+    Conversation,
+    Draft,
+    Member,
+    Membership,
+    Message,
+    Profile,
+    ReadMark,
+    Role,
+    Status,
+    Tail,
+    User,
+)
+from messaging.stores.mongodb_append import Appender, ends_of, own_counts
+from messaging.stores.mongodb_conversations import Conversations
+from messaging.stores.mongodb_documents import (
+    INDEXES,
+    Document,
+    Stored,
+    conversation_from,
+    member_from,
+    message_from,
+    profile_document,
+    profile_from,
+    read_mark_document,
+    read_mark_from,
+    searchable,
+    user_from,
+)
+
+DEFAULT_DATABASE: Final = "messaging"
+_DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
+    "serverSelectionTimeoutMS": 3000,
+    "timeoutMS": 4800,  # the port promises an answer within 5 seconds
+    "appname": "messaging",
+}
+_LAST_CHARACTER: Final = "\U0010ffff"
+
+# Wrong commands, filters or indexes of ours: a bug, not an outage.
+_BUG_CODES: Final = frozenset(
+    {
+        *(
+            2,
+            9,
+            14,
+            40,
+            52,
+            59,
+        ),  # BadValue FailedToParse TypeMismatch ConflictingUpdate… DollarPrefixed… NoCommand
+        *(85, 86),  # IndexOptionsConflict IndexKeySpecsConflict
+        11000,  # DuplicateKey, where none was expected
+    }
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Method = Callable[Concatenate["MongoStore", P], Awaitable[R]]
+
+
+class NotAReplicaSet(Exception):
+    """The MongoDB server does not belong to a replica set."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "MongoDB has to run as a replica set (one node is enough), or neither transactions nor durable "
+            "writes work: start mongod with --replSet rs0 and run rs.initiate() once in mongosh."
+        )
+
+
+def _answering(method: Method[P, R]) -> Callable[Concatenate[MongoStore, P], Awaitable[R]]:
+    """A method that ends within the client's timeout, by Unavailable where MongoDB does not do its part."""
+
+    @functools.wraps(method)
+    async def call(self: MongoStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._working(), pymongo.timeout(self._seconds):
+            return await method(self, *args, **kwargs)
+
+    return call
+
+
+class MongoStore:
+    """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
+
+    `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
+    """
+
+    def __init__(self, uri: str, *, ids: Callable[[], int] | None = None) -> None:
+        given = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query)}
+        options = {name: each for name, each in _DEFAULT_OPTIONS.items() if name.lower() not in given}
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            w="majority",
+            journal=True,
+            readConcernLevel="majority",
+            readPreference="primary",
+            tz_aware=True,
+            tzinfo=UTC,
+            **options,
+        )
+        self._seconds: float = self._client.options.timeout or 5.0
+        self._database = database = self._client.get_default_database(DEFAULT_DATABASE)
+        self._users = database["users"]
+        self._found_conversations = database["conversations"]
+        self._members = database["members"]
+        self._messages = database["messages"]
+        self._cursors = database["cursors"]
+        self._read_marks = database["readMarks"]
+        self._conversations = Conversations(self._client, database)
+        ids = ids or IdSource(lambda: datetime.now(UTC)).next
+        self._appender = Appender(self._messages, self._found_conversations, ids)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        if self._closed:
+            raise Unavailable
+        self._running += 1
+        self._idle.clear()
+        try:
+            yield
+        except (ConnectionFailure, OperationFailure) as error:
+            if isinstance(error, OperationFailure) and error.code in _BUG_CODES:
+                raise
+            raise Unavailable from error
+        finally:
+            self._running -= 1
+            if self._running == 0:
+                self._idle.set()
+
+    @_answering
+    async def open(self) -> None:
+        """See `Store.open`. Raises NotAReplicaSet."""
+        hello = await self._client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise NotAReplicaSet
+        for name, indexes in INDEXES.items():
+            if indexes:
+                await self._database[name].create_indexes(list(indexes))
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        self._closed = True
+        await self._idle.wait()
+        await self._client.close()
+
+    @_answering
+    async def ping(self) -> None:
+        """See `Store.ping`. Writes, since a full disk or a lost majority still answers a ping."""
+        now = {"$set": {"at": datetime.now(UTC)}}
+        await self._database["pings"].update_one({"_id": "ping"}, now, upsert=True)
+
+    # users
+
+    @_answering
+    async def put_user(self, profile: Profile) -> bool:
+        """See `Store.put_user`."""
+        change = {
+            "$set": {"profile": profile_document(profile), "searchable": searchable(profile)},
+            "$setOnInsert": {"status": Status.ONLINE.value},
+        }
+        result = await self._users.update_one({"_id": profile.id}, change, upsert=True)
+        return result.upserted_id is not None
+
+    @_answering
+    async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
+        """See `Store.users`."""
+        found = self._users.find({"_id": {"$in": list(user_ids)}})
+        return {each["_id"]: user_from(each) async for each in found}
+
+    @_answering
+    async def find_users(self, prefix: str, *, limit: int, after: str | None = None) -> Sequence[Profile]:
+        """See `Store.find_users`."""
+        start = prefix.casefold()
+        query: Document = {"searchable": {"$elemMatch": {"$gte": start, "$lt": start + _LAST_CHARACTER}}}
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        found = self._users.find(query).sort("_id", 1).limit(limit)
+        return [profile_from(each) async for each in found]
+
+    @_answering
+    async def set_status(self, user_id: str, status: Status) -> None:
+        """See `Store.set_status`."""
+        await self._users.update_one({"_id": user_id}, {"$set": {"status": status.value}})
+
+    @_answering
+    async def set_last_seen(self, user_id: str, at: datetime) -> None:
+        """See `Store.set_last_seen`."""
+        await self._users.update_one({"_id": user_id}, {"$max": {"lastSeen": at}})
+
+    # conversations
+
+    @_answering
+    async def save(
+        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+    ) -> bool:
+        """See `Store.save`."""
+        return await self._conversations.save(conversation, put, remove)
+
+    @_answering
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """See `Store.conversation`."""
+        found = await self._found_conversations.find_one({"_id": conversation_id})
+        return conversation_from(found) if found else None
+
+    async def delete(self, conversation_id: str) -> bool:
+        """See `Store.delete`. Each of its steps has the client's timeout: there may be many messages."""
+        with self._working():
+            try:
+                return await self._conversations.delete(conversation_id)
+            finally:
+                self._appender.forget(conversation_id)
+
+    @_answering
+    async def member(self, conversation_id: str, user_id: str) -> Member | None:
+        """See `Store.member`."""
+        return await self._member(conversation_id, user_id)
+
+    async def _member(self, conversation_id: str, user_id: str) -> Member | None:
+        query = {"conversationId": conversation_id, "userId": user_id}
+        found = await self._members.find_one(query)
+        return member_from(found, await self._cursors.find_one(query)) if found else None
+
+    @_answering
+    async def members(
+        self, conversation_id: str, *, limit: int, role: Role | None = None
+    ) -> Sequence[Member]:
+        """See `Store.members`."""
+        query = {"conversationId": conversation_id}
+        if role is not None:
+            query["role"] = role.value
+        found = await self._members.find(query).sort({"joinedAt": 1, "userId": 1}).limit(limit).to_list()
+        readers = {"$in": [each["userId"] for each in found]}
+        cursors = self._cursors.find({"conversationId": conversation_id, "userId": readers})
+        by_user = {each["userId"]: each async for each in cursors}
+        return [member_from(each, by_user.get(each["userId"])) for each in found]
+
+    @_answering
+    async def memberships(self, user_id: str) -> Sequence[Membership]:
+        """See `Store.memberships`. Five queries, however many there are."""
+        return await self._memberships(user_id, {"userId": user_id})
+
+    @_answering
+    async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
+        """See `Store.membership`."""
+        query = {"conversationId": conversation_id, "userId": user_id}
+        return next(iter(await self._memberships(user_id, query)), None)
+
+    async def _memberships(self, user_id: str, query: Document) -> Sequence[Membership]:
+        members = await self._members.find(query).to_list()
+        ids = [each["conversationId"] for each in members]
+        if not ids:
+            return []
+        conversations = await _by(self._found_conversations.find({"_id": {"$in": ids}}), "_id")
+        # Cursors first: a message sent and read in between then counts as unread rather than as minus one.
+        cursors = await _by(self._cursors.find(query), "conversationId")
+        own = await self._aggregate(own_counts(ids, [user_id], "conversationId"))
+        ends = await self._aggregate(ends_of(ids, "seq"))
+        return [
+            _membership(
+                conversation_from(conversations[where]),
+                member_from(each, cursors.get(where)),
+                ends.get(where),
+                own.get(where),
+            )
+            for each in members
+            if (where := each["conversationId"]) in conversations
+        ]
+
+    async def _aggregate(self, pipeline: Sequence[Document]) -> Mapping[str, Document]:
+        return await _by(await self._messages.aggregate(pipeline), "_id")
+
+    # messages
+
+    @_answering
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        """See `Store.append`. An outage is an outcome of the drafts, not raised."""
+        deadline = time.monotonic() + self._seconds
+        async with self._client.start_session(causal_consistency=True) as session:
+            return await self._appender.append(drafts, session, deadline=deadline)
+
+    @_answering
+    async def message(self, message_id: int) -> Message | None:
+        """See `Store.message`."""
+        found = await self._messages.find_one({"_id": message_id})
+        return message_from(found) if found else None
+
+    @_answering
+    async def message_by_client_id(
+        self, conversation_id: str, sender_id: str, client_message_id: str
+    ) -> Message | None:
+        """See `Store.message_by_client_id`."""
+        query = {
+            "conversationId": conversation_id,
+            "senderId": sender_id,
+            "clientMessageId": client_message_id,
+        }
+        found = await self._messages.find_one(query)
+        return message_from(found) if found else None
+
+    @_answering
+    async def history(
+        self,
+        conversation_id: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> Sequence[Message]:
+        """See `Store.history`."""
+        if limit <= 0:  # MongoDB takes 0 for no limit
+            return []
+        bounds = {"$gt": 0 if after is None else after}
+        if before is not None:
+            bounds["$lt"] = before
+        forward = after is not None
+        found = self._messages.find({"conversationId": conversation_id, "seq": bounds})
+        page = found.sort("seq", 1 if forward else -1).skip(offset).limit(limit)
+        messages = [message_from(each) async for each in page]
+        return messages if forward else messages[::-1]
+
+    @_answering
+    async def tails(self, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
+        """See `Store.tails`. Three queries, however many there are."""
+        tails = dict.fromkeys(conversation_ids, Tail())
+        if not tails:
+            return tails
+        found = self._found_conversations.find({"_id": {"$in": list(tails)}}, {"version": True})
+        versions = {each["_id"]: each["version"] async for each in found}
+        seqs = await self._aggregate(ends_of(versions, "seq"))
+        revs = await self._aggregate(ends_of(versions, "rev"))
+        for where, version in versions.items():
+            seq, rev = seqs.get(where, {}).get("seq", 0), revs.get(where, {}).get("rev", 0)
+            tails[where] = Tail(last_seq=seq, last_rev=rev, version=version)
+        return tails
+
+    @_answering
+    async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
+        """See `Store.own_sent`."""
+        query: Document = {"conversationId": conversation_id, "senderId": user_id}
+        if up_to is not None:
+            query["seq"] = {"$lte": up_to}
+        found = await self._messages.find_one(query, {"senderSeq": True}, sort=[("seq", -1)])
+        return int(found["senderSeq"]) if found else 0
+
+    # reads
+
+    @_answering
+    async def cursor(self, conversation_id: str, user_id: str) -> int:
+        """See `Store.cursor`."""
+        found = await self._cursors.find_one({"conversationId": conversation_id, "userId": user_id})
+        return int(found["seq"]) if found else 0
+
+    @_answering
+    async def other_cursors(self, conversation_id: str, user_id: str, *, limit: int) -> Sequence[int]:
+        """See `Store.other_cursors`."""
+        query = {"conversationId": conversation_id, "userId": {"$ne": user_id}}
+        found = self._cursors.find(query, {"seq": True}).sort("seq", -1).limit(limit)
+        return [each["seq"] async for each in found]
+
+    @_answering
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
+        """See `Store.mark_read`."""
+        if mark.seq <= 0:
+            return False
+        if keep:
+            await self._keep(mark)
+        query = {"conversationId": mark.conversation_id, "userId": mark.reader_id, "seq": {"$lt": mark.seq}}
+        change = {"$set": {"seq": mark.seq, "ownRead": own_read}}
+        try:
+            await self._cursors.update_one(query, change, upsert=True)
+        except DuplicateKeyError:
+            # There is one: it was there already or further, or somebody made it just now, maybe lower.
+            return (await self._cursors.update_one(query, change)).matched_count == 1
+        return True
+
+    async def _keep(self, mark: ReadMark) -> None:
+        try:
+            await self._read_marks.insert_one(read_mark_document(mark))
+        except DuplicateKeyError:
+            pass  # the first one stays
+
+    @_answering
+    async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
+        """See `Store.read_marks`."""
+        query = {"conversationId": conversation_id, "seq": {"$gt": after}, "after": {"$lt": up_to}}
+        return [read_mark_from(each) async for each in self._read_marks.find(query)]
+
+
+async def _by(found: Any, key: str) -> dict[str, Document]:
+    return {each[key]: each async for each in found}
+
+
+def _membership(
+    conversation: Conversation, member: Member, end: Stored | None, own: Stored | None
+) -> Membership:
+    return Membership(
+        conversation=conversation,
+        member=member,
+        last_seq=end["seq"] if end else 0,
+        own_sent=own["senderSeq"] if own else 0,
+        active_at=end["createdAt"] if end else conversation.updated_at,
+    )

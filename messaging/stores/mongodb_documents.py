@@ -1,0 +1,262 @@
+"""What is stored of the domain's values in MongoDB: collections, indexes, and models ↔ documents.
+
+People look at these documents with mongosh, so the fields are called what the wire calls them. What has its
+default (no attachments, never edited, …) is left out. Nothing here waits or knows a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from pymongo import ASCENDING, IndexModel
+
+from messaging.domain.models import (
+    Attachment,
+    Author,
+    ContentType,
+    Conversation,
+    Draft,
+    Kind,
+    Member,
+    Message,
+    Profile,
+    Reaction,
+    ReadMark,
+    Role,
+    Status,
+    User,
+)
+
+Document = dict[str, Any]
+Stored = Mapping[str, Any]
+
+
+def _index(*names: str, unique: bool = False, where: Document | None = None) -> IndexModel:
+    keys = [(name, ASCENDING) for name in names]
+    partial = {} if where is None else {"partialFilterExpression": where}
+    return IndexModel(keys, unique=unique, **partial)
+
+
+INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
+    "users": (_index("searchable", "_id"),),
+    "conversations": (),
+    "members": (
+        _index("conversationId", "userId", unique=True),
+        _index("conversationId", "joinedAt", "userId"),
+        _index("userId"),
+    ),
+    "messages": (
+        _index("conversationId", "seq", unique=True),
+        _index("conversationId", "rev", unique=True, where={"rev": {"$gt": 0}}),
+        _index(
+            *("conversationId", "senderId", "clientMessageId"),
+            unique=True,
+            where={"clientMessageId": {"$exists": True}},
+        ),
+        _index("conversationId", "senderId", "seq"),
+    ),
+    "cursors": (
+        _index("conversationId", "userId", unique=True),
+        _index("conversationId", "seq"),
+        _index("userId"),
+    ),
+    "readMarks": (
+        _index("conversationId", "readerId", "seq", unique=True),
+        _index("conversationId", "seq", "after"),
+    ),
+    # Still unused: what a Socket.IO client that comes back within minutes needs (connection state recovery).
+    "recoveries": (IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),),
+    "deletions": (),
+}
+"""All collections with their indexes, beside the one on `_id`."""
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+_PROFILE_FIELDS = [(field.name, _camel(field.name)) for field in fields(Profile)]
+_ATTACHMENT_FIELDS = [(field.name, _camel(field.name)) for field in fields(Attachment)]
+
+
+def _compact(value: object, names: list[tuple[str, str]]) -> Document:
+    pairs = ((key, getattr(value, name)) for name, key in names)
+    return {key: each for key, each in pairs if each is not None}
+
+
+def _arguments(document: Stored, names: list[tuple[str, str]]) -> Document:
+    return {name: document[key] for name, key in names if key in document}
+
+
+# users
+
+
+def searchable(profile: Profile) -> list[str]:
+    """What a user is found by: the id and all names, folded; each once."""
+    names = (profile.username, profile.name, profile.first_name, profile.last_name, profile.salon_name)
+    return sorted({name.casefold() for name in (profile.id, *names) if name})
+
+
+def profile_document(profile: Profile) -> Document:
+    """A profile as it stands inside a user's document."""
+    return _compact(profile, _PROFILE_FIELDS)
+
+
+def profile_from(document: Stored) -> Profile:
+    """The profile that is stored in a user's document."""
+    return Profile(**_arguments(document["profile"], _PROFILE_FIELDS))
+
+
+def user_from(document: Stored) -> User:
+    """The user that a document holds."""
+    return User(
+        profile=profile_from(document),
+        status=Status(document["status"]),
+        last_seen=document.get("lastSeen"),
+    )
+
+
+# conversations and members
+
+
+def conversation_fields(conversation: Conversation) -> Document:
+    """A conversation's fields beside `_id` and `incarnation`."""
+    return {
+        "kind": conversation.kind.value,
+        "name": conversation.name,
+        "private": conversation.private,
+        "createdAt": conversation.created_at,
+        "updatedAt": conversation.updated_at,
+        "version": conversation.version,
+        "memberCount": conversation.member_count,
+    }
+
+
+def conversation_from(document: Stored) -> Conversation:
+    """The conversation that a document holds."""
+    return Conversation(
+        id=document["_id"],
+        kind=Kind(document["kind"]),
+        name=document["name"],
+        private=document["private"],
+        created_at=document["createdAt"],
+        updated_at=document["updatedAt"],
+        version=document["version"],
+        member_count=document["memberCount"],
+    )
+
+
+def member_from(document: Stored, cursor: Stored | None) -> Member:
+    """The member that a document holds, with their cursor's document, if they have one."""
+    return Member(
+        conversation_id=document["conversationId"],
+        user_id=document["userId"],
+        role=Role(document["role"]),
+        joined_at=document["joinedAt"],
+        cursor=cursor["seq"] if cursor else 0,
+        own_read=cursor["ownRead"] if cursor else 0,
+        archived=document["archived"],
+        muted=document["muted"],
+    )
+
+
+# messages
+
+
+def message_document(draft: Draft, seq: int, sender_seq: int) -> Document:
+    """A new message's document. On the hot path, so written out."""
+    document = {
+        "_id": draft.id,
+        "conversationId": draft.conversation_id,
+        "seq": seq,
+        "senderId": draft.sender_id,
+        "senderSeq": sender_seq,
+        "author": draft.author.value,
+        "contentType": draft.content_type.value,
+        "content": draft.content,
+        "createdAt": draft.created_at,
+    }
+    if draft.client_message_id is not None:
+        document["clientMessageId"] = draft.client_message_id
+    if draft.reply_to is not None:
+        document["replyTo"] = draft.reply_to
+    if draft.device is not None:
+        document["device"] = draft.device
+    if draft.attachments:
+        document["attachments"] = [_compact(each, _ATTACHMENT_FIELDS) for each in draft.attachments]
+    return document
+
+
+def new_message(draft: Draft, document: Stored) -> Message:
+    """The message that `message_document` made of a draft."""
+    return Message(
+        id=draft.id,
+        conversation_id=draft.conversation_id,
+        seq=document["seq"],
+        sender_id=draft.sender_id,
+        sender_seq=document["senderSeq"],
+        author=draft.author,
+        content_type=draft.content_type,
+        content=draft.content,
+        attachments=draft.attachments,
+        reply_to=draft.reply_to,
+        client_message_id=draft.client_message_id,
+        device=draft.device,
+        created_at=draft.created_at,
+    )
+
+
+def message_from(document: Stored) -> Message:
+    """The message that a document holds."""
+    get = document.get
+    return Message(
+        id=document["_id"],
+        conversation_id=document["conversationId"],
+        seq=document["seq"],
+        sender_id=document["senderId"],
+        sender_seq=document["senderSeq"],
+        author=Author(document["author"]),
+        content_type=ContentType(document["contentType"]),
+        content=document["content"],
+        attachments=tuple(
+            Attachment(**_arguments(each, _ATTACHMENT_FIELDS)) for each in get("attachments", ())
+        ),
+        reply_to=get("replyTo"),
+        client_message_id=get("clientMessageId"),
+        device=get("device"),
+        created_at=document["createdAt"],
+        rev=get("rev", 0),
+        edited_at=get("editedAt"),
+        deleted_at=get("deletedAt"),
+        reactions=tuple(
+            Reaction(emoji=each["emoji"], user_ids=tuple(each["userIds"])) for each in get("reactions", ())
+        ),
+    )
+
+
+# reads
+
+
+def read_mark_document(mark: ReadMark) -> Document:
+    """A read mark's document."""
+    return {
+        "conversationId": mark.conversation_id,
+        "readerId": mark.reader_id,
+        "after": mark.after,
+        "seq": mark.seq,
+        "at": mark.at,
+    }
+
+
+def read_mark_from(document: Stored) -> ReadMark:
+    """The read mark that a document holds."""
+    return ReadMark(
+        conversation_id=document["conversationId"],
+        reader_id=document["readerId"],
+        after=document["after"],
+        seq=document["seq"],
+        at=document["at"],
+    )
