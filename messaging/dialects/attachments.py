@@ -1,0 +1,120 @@
+"""Attachments as clients send them: a URL, or an object with one (contract: messages)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from messaging.dialects.fields import Field, Id, Seconds, Text, Whole, each
+from messaging.dialects.forms import Schema
+from messaging.domain.ids import MAX_ID_CHARACTERS
+from messaging.domain.models import Attachment
+
+MAX_ATTACHMENTS = 10
+MAX_URL_CHARACTERS = 2_048
+MAX_FILE_NAME_CHARACTERS = 255
+MAX_MIME_CHARACTERS = 127
+
+# Browsers read a backslash as a slash, so `/\host` would leave this host as `//host` does.
+_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\\]")
+_URL = re.compile(r"https?://[^/?#]+([/?#].*)?|/(?!/).*", re.IGNORECASE)
+
+
+def url(value: object) -> str:
+    """An `https:` or `http:` URL or a path of one leading `/`; ValueError for anything else."""
+    if not isinstance(value, str):
+        raise ValueError("must be a URL")
+    if not 1 <= len(value) <= MAX_URL_CHARACTERS:
+        raise ValueError(f"must have 1 to {MAX_URL_CHARACTERS} characters")
+    if _FORBIDDEN.search(value):
+        raise ValueError("must not contain white space, control characters or backslashes")
+    if not _URL.fullmatch(value):
+        raise ValueError("must begin with https://, http:// or a single /")
+    return value
+
+
+def file_name(link: str) -> str:
+    """What a file is called whose sender did not say: its URL's last path segment, else the host."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return link
+    return parts.path.rstrip("/").rpartition("/")[2] or parts.netloc or link
+
+
+class Url(Field[str]):
+    """Where a file is."""
+
+    document: Mapping[str, Any] = {
+        "type": "string",
+        "maxLength": MAX_URL_CHARACTERS,
+        "description": "`https:`, `http:`, or a path of one leading `/`.",
+    }
+
+    def read(self, value: object) -> str:
+        """The URL as it is."""
+        return url(value)
+
+
+class AttachmentId(Id):
+    """The sender's own id for a file."""
+
+    def read(self, value: object) -> str:
+        """The id as a string."""
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError("must be a string")
+        return Text(MAX_ID_CHARACTERS).read(str(value))
+
+
+class AttachmentForm(Schema):
+    """An attachment that is more than its URL."""
+
+    id = AttachmentId()
+    url = Url(required=True)
+    file_name = Text(MAX_FILE_NAME_CHARACTERS)
+    file_size = Whole()
+    mime_type = Text(MAX_MIME_CHARACTERS)
+    duration = Seconds()
+
+
+_FORM = AttachmentForm()
+
+
+class Attachments(Field[tuple[Attachment, ...]]):
+    """The files that belong to a message. One without an id is called after its place: `0`, `1`, …"""
+
+    document: Mapping[str, Any] = {
+        "type": "array",
+        "maxItems": MAX_ATTACHMENTS,
+        "items": {
+            "oneOf": [
+                Url.document,
+                {
+                    "type": "object",
+                    "required": ["url"],
+                    "properties": {f.data_key: dict(f.document) for f in _FORM.parts.values()},
+                },
+            ]
+        },
+    }
+
+    def read(self, value: object) -> tuple[Attachment, ...]:
+        """The attachments, complete with id, name and size."""
+        if not isinstance(value, list):
+            raise ValueError("must be a list")
+        if len(value) > MAX_ATTACHMENTS:
+            raise ValueError(f"must have at most {MAX_ATTACHMENTS} items")
+        return each(value, _attachment)
+
+
+def _attachment(index: int, value: object) -> Attachment:
+    given: dict[str, Any]
+    if isinstance(value, str):
+        given = {"url": url(value)}
+    elif isinstance(value, dict):
+        given = _FORM.load(value)
+    else:
+        raise ValueError("must be a URL or an object")
+    return Attachment(**{"id": str(index), "file_name": file_name(given["url"])} | given)
