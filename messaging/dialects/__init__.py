@@ -1,0 +1,18 @@
+"""The wire languages. One file each; a further one is one file more and one line here.
+
+Pure: a dialect waits for nothing, reads no clock and holds no state (base.py says what one is).
+REST is not among these: it is a table of routes (rest.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from messaging.dialects.base import Dialect
+from messaging.dialects.chat import Chat
+from messaging.dialects.messaging import Messaging
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {dialect.name: dialect for dialect in (Messaging(), Chat())}
+)

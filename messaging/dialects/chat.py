@@ -1,0 +1,270 @@
+"""The dialect of the Socket.IO namespace `/chat` (docs/protocols.md): numbers as ids, attachments as URLs.
+
+It has no words for unread counts or for changes to conversations and their members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import assert_never
+
+from messaging.dialects import camel, shapes
+from messaging.dialects.base import Frame, Payload
+from messaging.dialects.namespace import Namespace, Row
+from messaging.domain.commands import (
+    Authenticate,
+    Command,
+    JoinConversation,
+    LeaveConversation,
+    ListOnlineUsers,
+    LoadHistory,
+    MarkRead,
+    SendMessage,
+    SetTyping,
+)
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    MessageSent,
+    MessagesRead,
+    PresenceChanged,
+    TypingChanged,
+    UnreadChanged,
+)
+from messaging.domain.ids import numeric
+from messaging.domain.models import Message, MessageView, Profile, Reaction, Status
+from messaging.domain.replies import Authenticated, Done, HistoryPage, Joined, Left, Marked, OnlineUsers, Sent
+
+# --- shapes ------------------------------------------------------------------------------------------
+
+
+def _message(stored: Message, sender: Profile, read_at: datetime | None = None) -> Payload:
+    shown: Payload = {
+        "id": stored.id,
+        "conversationId": numeric(stored.conversation_id),
+        "seq": stored.seq,
+        "senderId": numeric(stored.sender_id),
+        "content": stored.content,
+        "attachments": [file.url for file in stored.attachments],
+        "sentAt": shapes.time(stored.created_at),
+        "type": stored.author.value,
+        "contentType": stored.content_type.value,
+        "reactions": _reactions(stored.reactions),
+        "senderName": sender.display_name,
+    }
+    if read_at is not None:
+        shown["readAt"] = shapes.time(read_at)
+    if stored.edited_at is not None:
+        shown["editedAt"] = shapes.time(stored.edited_at)
+    if stored.deleted_at is not None:
+        shown["deletedAt"] = shapes.time(stored.deleted_at)
+    if stored.reply_to is not None:
+        shown["replyTo"] = stored.reply_to
+    if stored.client_message_id is not None:
+        shown["clientMessageId"] = stored.client_message_id
+    return shown
+
+
+def _reactions(put: Iterable[Reaction]) -> list[Payload]:
+    return [shown | {"userIds": _ids(shown["userIds"])} for shown in shapes.reactions(put)]
+
+
+def _view(seen: MessageView) -> Payload:
+    return _message(seen.message, seen.sender, seen.read_at)
+
+
+def _ids(user_ids: Iterable[str]) -> list[int | str]:
+    return [numeric(user_id) for user_id in user_ids]
+
+
+# --- commands ----------------------------------------------------------------------------------------
+
+
+def _mark(message_id: int) -> Command:
+    return MarkRead(message_ids=(message_id,))
+
+
+def _joined(reply: Joined) -> Payload:
+    return {"conversationId": numeric(reply.conversation.id), "lastSeq": reply.last_seq}
+
+
+def _page(page: HistoryPage) -> Payload:
+    return {"messages": [_view(seen) for seen in page.messages], "hasMore": page.has_more}
+
+
+def _sent(reply: Sent) -> Payload:
+    return {"message": _view(reply.view)}
+
+
+def _marked(reply: Marked) -> tuple[Frame, ...]:
+    return tuple(frame for event in reply.again for frame in _receipts(event))
+
+
+def _online(reply: OnlineUsers) -> Payload:
+    return {"onlineUsers": _ids(reply.user_ids)}
+
+
+def _authenticated(reply: Authenticated) -> Payload:
+    """`null` for a token without an end."""
+    ends = reply.identity.expires_at
+    return {"expiresAt": shapes.time(ends) if ends else None}
+
+
+_HERE: Payload = {"conversationId": 1}
+
+ROWS = (
+    Row(
+        name="conversation:join",
+        summary="Hear a conversation from here on.",
+        form=camel.InConversation(),
+        # There is no event for history here: it is asked for with conversation:history.
+        command=partial(JoinConversation, limit=0),
+        reply=Joined,
+        says="You hear this conversation now.",
+        tells=_joined,
+        example=_HERE,
+    ),
+    Row(
+        name="conversation:leave",
+        summary="Hear a conversation no longer on this connection.",
+        form=camel.InConversation(),
+        command=LeaveConversation,
+        reply=Left,
+        says="You no longer hear this conversation.",
+        example=_HERE,
+    ),
+    Row(
+        name="message:send",
+        summary="Send a message; the ack has it as it was stored.",
+        form=camel.Send(),
+        command=SendMessage,
+        reply=Sent,
+        says="Sent.",
+        tells=_sent,
+        example=_HERE | {"content": "Bonjour", "attachments": ["https://example.com/document.pdf"]},
+    ),
+    Row(
+        name="message:typing",
+        summary="Show, or no longer show, the others that the user types.",
+        form=camel.Typing(),
+        command=SetTyping,
+        reply=Done,
+        says="The others see it.",
+        example=_HERE | {"isTyping": True},
+    ),
+    Row(
+        name="message:read",
+        summary="Mark all messages up to this one read.",
+        form=camel.OneMessage(),
+        command=_mark,
+        reply=Marked,
+        says="Marked read.",
+        frames=_marked,
+        example={"messageId": 123},
+    ),
+    Row(
+        name="conversation:users:online",
+        summary="Who of a conversation is online.",
+        form=camel.InConversation(),
+        command=ListOnlineUsers,
+        reply=OnlineUsers,
+        says="Who is online.",
+        tells=_online,
+        example=_HERE,
+    ),
+    Row(
+        name="conversation:history",
+        summary="A page of a conversation, before or after a seq, oldest first.",
+        form=camel.History(),
+        command=LoadHistory,
+        reply=HistoryPage,
+        says="A page of the conversation.",
+        tells=_page,
+        example=_HERE | {"after": 0},
+    ),
+    Row(
+        name="authenticate",
+        summary="Go on with a new token for the same user.",
+        form=camel.Token(),
+        command=Authenticate,
+        reply=Authenticated,
+        says="You are signed in.",
+        tells=_authenticated,
+        example={"token": "eyJhbGciOi…"},
+    ),
+)
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def _new_message(event: MessageSent) -> Frame:
+    message = _message(event.message, event.sender)
+    return Frame("message:new", {"message": message, "timestamp": message["sentAt"]})
+
+
+def _typing(event: TypingChanged) -> Frame:
+    payload = {
+        "conversationId": numeric(event.conversation.id),
+        "userId": numeric(event.user.id),
+        "isTyping": event.active,
+    }
+    return Frame("user:typing", payload)
+
+
+def _receipts(event: MessagesRead) -> tuple[Frame, ...]:
+    shared = {
+        "conversationId": numeric(event.conversation.id),
+        "readBy": numeric(event.reader.id),
+        "readAt": shapes.time(event.at),
+    }
+    return tuple(
+        Frame("message:read:ack", {"messageId": receipt.message_id, **shared}) for receipt in event.receipts
+    )
+
+
+def _presence(event: PresenceChanged) -> tuple[Frame, ...]:
+    if not event.crossed:
+        return ()
+    name = "user:offline" if event.status is Status.OFFLINE else "user:online"
+    return (Frame(name, {"userId": numeric(event.user.id)}),)
+
+
+def render(event: Event) -> tuple[Frame, ...]:
+    """How an event is told in `/chat`."""
+    match event:
+        case MessageSent():
+            return (_new_message(event),)
+        case TypingChanged():
+            return (_typing(event),)
+        case MessagesRead():
+            return _receipts(event)
+        case PresenceChanged():
+            return _presence(event)
+        case (
+            ConversationChanged() | MemberAdded() | MemberRemoved() | ConversationDeleted() | UnreadChanged()
+        ):
+            return ()
+        case _:
+            assert_never(event)
+
+
+class Chat(Namespace):
+    """Ids as numbers where they are some."""
+
+    name = "chat"
+
+    def __init__(self) -> None:
+        super().__init__(ROWS)
+
+    def shown_id(self, given: str | int) -> str | int:
+        """As a number where it is one."""
+        return numeric(given) if isinstance(given, str) else given
+
+    def render(self, event: Event) -> tuple[Frame, ...]:
+        """How an event is told."""
+        return render(event)

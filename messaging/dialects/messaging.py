@@ -1,0 +1,307 @@
+"""The dialect of the Socket.IO namespace `/messaging` (docs/protocols.md)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import assert_never
+
+from messaging.dialects import camel, shapes
+from messaging.dialects.base import Frame, Payload
+from messaging.dialects.namespace import Namespace, Row
+from messaging.domain.commands import (
+    Authenticate,
+    Command,
+    JoinConversation,
+    LeaveConversation,
+    ListConversations,
+    ListOnlineUsers,
+    LoadHistory,
+    MarkConversationRead,
+    MarkRead,
+    SendMessage,
+    SetStatus,
+    SetTyping,
+)
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    MessageSent,
+    MessagesRead,
+    PresenceChanged,
+    TypingChanged,
+    UnreadChanged,
+)
+from messaging.domain.models import Status
+from messaging.domain.replies import (
+    Authenticated,
+    ConversationList,
+    Done,
+    HistoryPage,
+    Joined,
+    Left,
+    Marked,
+    OnlineUsers,
+    Sent,
+)
+
+# --- commands ----------------------------------------------------------------------------------------
+
+
+def _mark(message_id: int) -> Command:
+    return MarkRead(message_ids=(message_id,))
+
+
+def _joined(reply: Joined) -> Payload:
+    return {"conversationId": reply.conversation.id, "lastSeq": reply.last_seq}
+
+
+def _history(page: Joined | HistoryPage) -> tuple[Frame, ...]:
+    if page.conversation is None:
+        return ()
+    payload = {
+        "conversationId": page.conversation.id,
+        "messages": shapes.views(page.messages),
+        "hasMore": page.has_more,
+        "lastSeq": page.last_seq,
+    }
+    return (Frame("conversation-history", payload),)
+
+
+def _page(page: HistoryPage) -> Payload:
+    return {"messages": shapes.views(page.messages), "hasMore": page.has_more}
+
+
+def _sent(reply: Sent) -> Payload:
+    return {"message": shapes.view(reply.view)}
+
+
+def _marked(reply: Marked) -> tuple[Frame, ...]:
+    return tuple(frame for event in reply.again for frame in _receipts(event))
+
+
+def _listed(reply: ConversationList) -> Payload:
+    return {
+        "conversations": [shapes.conversation(view) for view in reply.conversations],
+        "totalUnread": reply.total_unread,
+        "next": reply.next,
+    }
+
+
+def _online(reply: OnlineUsers) -> Payload:
+    return {"onlineUsers": list(reply.user_ids)}
+
+
+def _authenticated(reply: Authenticated) -> Payload:
+    """`null` for a token without an end."""
+    ends = reply.identity.expires_at
+    return {"expiresAt": shapes.time(ends) if ends else None}
+
+
+_HERE: Payload = {"conversationId": "1"}
+
+ROWS = (
+    Row(
+        name="join-conversation",
+        summary="Hear a conversation from here on; its newest messages, or all that was missed, come first.",
+        form=camel.Join(),
+        command=JoinConversation,
+        reply=Joined,
+        says="You hear this conversation now.",
+        tells=_joined,
+        frames=_history,
+        pages=_history,
+        example=_HERE | {"after": 41},
+    ),
+    Row(
+        name="leave-conversation",
+        summary="Hear a conversation no longer on this connection.",
+        form=camel.InConversation(),
+        command=LeaveConversation,
+        reply=Left,
+        says="You no longer hear this conversation.",
+        example=_HERE,
+    ),
+    Row(
+        name="send-message",
+        summary="Send a message; the ack has it as it was stored.",
+        form=camel.Send(),
+        command=SendMessage,
+        reply=Sent,
+        says="Sent.",
+        tells=_sent,
+        example=_HERE | {"content": "Bonjour!", "attachments": [], "clientMessageId": "draft-1"},
+    ),
+    Row(
+        name="user-typing",
+        summary="Show the others that the user types.",
+        form=camel.InConversation(),
+        command=partial(SetTyping, active=True),
+        reply=Done,
+        says="The others see that you type.",
+        example=_HERE,
+    ),
+    Row(
+        name="user-stopped-typing",
+        summary="Show the others that the user stopped typing.",
+        form=camel.InConversation(),
+        command=partial(SetTyping, active=False),
+        reply=Done,
+        says="The others see that you stopped.",
+        example=_HERE,
+    ),
+    Row(
+        name="mark-as-read",
+        summary="Mark all messages up to this one read.",
+        form=camel.OneMessage(),
+        command=_mark,
+        reply=Marked,
+        says="Marked read.",
+        frames=_marked,
+        example={"messageId": "123"},
+    ),
+    Row(
+        name="mark-conversation-as-read",
+        summary="Mark all messages of a conversation read.",
+        form=camel.InConversation(),
+        command=MarkConversationRead,
+        reply=Marked,
+        says="Marked read.",
+        frames=_marked,
+        example=_HERE,
+    ),
+    Row(
+        name="load-history",
+        summary="A page of a conversation, before or after a seq, oldest first.",
+        form=camel.History(),
+        command=LoadHistory,
+        reply=HistoryPage,
+        says="A page of the conversation.",
+        tells=_page,
+        example=_HERE | {"before": 42, "limit": 50},
+    ),
+    Row(
+        name="list-conversations",
+        summary="The user's conversations, the most recently active first.",
+        form=camel.Listing(),
+        command=ListConversations,
+        reply=ConversationList,
+        says="Your conversations.",
+        tells=_listed,
+        example={"limit": 50, "archived": False},
+    ),
+    Row(
+        name="list-online-users",
+        summary="Who of a conversation is online.",
+        form=camel.InConversation(),
+        command=ListOnlineUsers,
+        reply=OnlineUsers,
+        says="Who is online.",
+        tells=_online,
+        example=_HERE,
+    ),
+    Row(
+        name="set-status",
+        summary="Choose what others see: online, away, busy or offline.",
+        form=camel.ChooseStatus(),
+        command=SetStatus,
+        reply=Done,
+        says="Your status is set.",
+        example={"status": "away"},
+    ),
+    Row(
+        name="authenticate",
+        summary="Go on with a new token for the same user.",
+        form=camel.Token(),
+        command=Authenticate,
+        reply=Authenticated,
+        says="You are signed in.",
+        tells=_authenticated,
+        example={"token": "eyJhbGciOi…"},
+    ),
+)
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def _typing(event: TypingChanged) -> Frame:
+    who = {"conversationId": event.conversation.id, "userId": event.user.id}
+    if event.active:
+        return Frame("user-typing", who | {"userName": event.user.display_name})
+    return Frame("user-stopped-typing", who)
+
+
+def _receipts(event: MessagesRead) -> tuple[Frame, ...]:
+    at = shapes.time(event.at)
+    return tuple(
+        Frame(
+            "message-read",
+            {
+                "messageId": str(receipt.message_id),
+                "readAt": at,
+                "conversationId": event.conversation.id,
+                "userId": event.reader.id,
+                "seq": receipt.seq,
+            },
+        )
+        for receipt in event.receipts
+    )
+
+
+def _presence(event: PresenceChanged) -> Frame:
+    payload: Payload = {"userId": event.user.id, "status": event.status.value}
+    if event.last_seen is not None:
+        payload["lastSeen"] = shapes.time(event.last_seen)
+    return Frame("user-offline" if event.status is Status.OFFLINE else "user-online", payload)
+
+
+def _unread(event: UnreadChanged) -> Frame:
+    payload: Payload = {"totalUnread": event.total}
+    if event.conversation_id is not None:
+        payload["conversationId"] = event.conversation_id
+    if event.unread is not None:
+        payload["unread"] = event.unread
+    return Frame("unread-count-updated", payload)
+
+
+def render(event: Event) -> tuple[Frame, ...]:
+    """How an event is told in `/messaging`."""
+    match event:
+        case MessageSent():
+            return (Frame("new-message", shapes.message(event.message, event.sender)),)
+        case TypingChanged():
+            return (_typing(event),)
+        case MessagesRead():
+            return _receipts(event)
+        case PresenceChanged():
+            return (_presence(event),)
+        case ConversationChanged() | MemberAdded():
+            return (Frame("conversation-updated", shapes.conversation(event.view)),)
+        case MemberRemoved():
+            return (Frame("conversation-updated", {"id": event.conversation.id, "removed": True}),)
+        case ConversationDeleted():
+            gone = {"id": event.conversation.id, "deletedAt": shapes.time(event.at)}
+            return (Frame("conversation-updated", gone),)
+        case UnreadChanged():
+            return (_unread(event),)
+        case _:
+            assert_never(event)
+
+
+class Messaging(Namespace):
+    """Ids as strings; full profiles, conversations and unread counts."""
+
+    name = "messaging"
+
+    def __init__(self) -> None:
+        super().__init__(ROWS)
+
+    def shown_id(self, given: str | int) -> str | int:
+        """As a string."""
+        return str(given)
+
+    def render(self, event: Event) -> tuple[Frame, ...]:
+        """How an event is told."""
+        return render(event)

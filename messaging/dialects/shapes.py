@@ -1,0 +1,149 @@
+"""How `messaging` and REST show things: messages, conversations, people, in camelCase with ids as strings.
+
+Plain dictionaries, built by hand: this runs for every message that goes out. What is absent and optional
+is left out. No e-mail address ever comes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from messaging.domain.models import (
+    Attachment,
+    ConversationView,
+    Membership,
+    MemberView,
+    Message,
+    MessageView,
+    Profile,
+    Reaction,
+)
+
+Payload = dict[str, Any]
+
+MAX_SHOWN_REACTORS = 50
+
+
+def time(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and `Z`; all times of the domain are UTC already."""
+    return at.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def person(profile: Profile) -> Payload:
+    """A user as others see them."""
+    shown: Payload = {"id": profile.id}
+    if profile.first_name is not None:
+        shown["firstName"] = profile.first_name
+    if profile.last_name is not None:
+        shown["lastName"] = profile.last_name
+    if profile.salon_name is not None:
+        shown["salonName"] = profile.salon_name
+    if profile.name is not None:
+        shown["name"] = profile.name
+    if profile.username is not None:
+        shown["username"] = profile.username
+    if profile.image is not None:
+        shown["image"] = profile.image
+    # Who may act for the host application is nobody's business.
+    shown["role"] = "user" if profile.role == "service" else profile.role
+    return shown
+
+
+def message(stored: Message, sender: Profile, read_at: datetime | None = None) -> Payload:
+    """A message; `read_at` is when somebody but its sender had first read it."""
+    shown: Payload = {
+        "id": str(stored.id),
+        "conversationId": stored.conversation_id,
+        "seq": stored.seq,
+        "content": stored.content,
+        "senderId": stored.sender_id,
+        "type": stored.author.value,
+        "contentType": stored.content_type.value,
+        "isRead": read_at is not None,
+        "createdAt": time(stored.created_at),
+        "attachments": [attachment(a) for a in stored.attachments],
+        "reactions": reactions(stored.reactions),
+        "sender": person(sender),
+    }
+    if read_at is not None:
+        shown["readAt"] = time(read_at)
+    if stored.edited_at is not None:
+        shown["editedAt"] = time(stored.edited_at)
+    if stored.deleted_at is not None:
+        shown["deletedAt"] = time(stored.deleted_at)
+    if stored.reply_to is not None:
+        shown["replyTo"] = str(stored.reply_to)
+    if stored.client_message_id is not None:
+        shown["clientMessageId"] = stored.client_message_id
+    return shown
+
+
+def view(seen: MessageView) -> Payload:
+    """A message as it is read back."""
+    return message(seen.message, seen.sender, seen.read_at)
+
+
+def views(seen: Iterable[MessageView]) -> list[Payload]:
+    """Messages as they are read back."""
+    return [view(one) for one in seen]
+
+
+def attachment(file: Attachment) -> Payload:
+    """A file; id, name and size are always there."""
+    shown: Payload = {
+        "id": file.id,
+        "url": file.url,
+        "fileName": file.file_name,
+        "fileSize": file.file_size,
+    }
+    if file.mime_type is not None:
+        shown["mimeType"] = file.mime_type
+    if file.duration is not None:
+        shown["duration"] = file.duration
+    return shown
+
+
+def reactions(put: Iterable[Reaction]) -> list[Payload]:
+    """Who put which emoji; of many the first, and the count of all."""
+    return [
+        {"emoji": r.emoji, "count": len(r.user_ids), "userIds": list(r.user_ids[:MAX_SHOWN_REACTORS])}
+        for r in put
+    ]
+
+
+def conversation(seen: ConversationView) -> Payload:
+    """A conversation; what concerns the asking user alone only where the view has it."""
+    kept = seen.conversation
+    shown: Payload = {
+        "id": kept.id,
+        "kind": kept.kind.value,
+        "private": kept.private,
+        "createdAt": time(kept.created_at),
+        "updatedAt": time(kept.updated_at),
+        "lastSeq": seen.last_seq,
+        "memberCount": kept.member_count,
+    }
+    if kept.name is not None:
+        shown["name"] = kept.name
+    if seen.last_message is not None:
+        shown["lastMessage"] = view(seen.last_message)
+    if seen.members is not None:
+        shown["members"] = [_member(m) for m in seen.members]
+    return shown | _mine(seen.mine)
+
+
+def _member(seen: MemberView) -> Payload:
+    return person(seen.profile) | {"memberRole": seen.role.value}
+
+
+def _mine(membership: Membership | None) -> Payload:
+    if membership is None:
+        return {}
+    return {
+        "memberRole": membership.member.role.value,
+        "unread": membership.unread,
+        "archived": membership.member.archived,
+        "muted": membership.member.muted,
+    }
