@@ -1,0 +1,80 @@
+"""The entrance: who is refused before a connection is made, the same for all transports (contract.md, 1.7).
+
+An address has a limited number of connections. One that signed in wrongly too often is refused with HTTP 429,
+but only with a bad token: nobody pays for a neighbour's failures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+from messaging.domain.errors import ClientError, RateLimited
+from messaging.domain.models import Identity
+
+MAX_REMEMBERED = 10_000
+_RETRY_SECONDS = 60.0
+
+
+class SignIn(Protocol):
+    """The part of the gateway that knows who may come in."""
+
+    async def sign_in(self, token: str | None, peer: str) -> Identity:
+        """Raises AuthFailed for a bad token, RateLimited for one too many from this peer."""
+
+
+class Entrance:
+    """Counts the connections of each address, and remembers who failed too often."""
+
+    def __init__(self, gateway: SignIn, *, max_connections_per_address: int = 1000) -> None:
+        self._gateway = gateway
+        self._max_connections = max_connections_per_address
+        self._connections: Counter[str] = Counter()
+        self._limited_until: dict[str, float] = {}
+
+    async def opening(self, peer: str, token: str | None) -> None:
+        """Somebody wants to connect, with this token as far as it can be seen yet. RateLimited: refuse."""
+        if self._connections[peer] >= self._max_connections:
+            raise RateLimited("Too many connections from this address.", retryAfter=int(_RETRY_SECONDS))
+        if token is not None and self._limited_until.get(peer, 0.0) > _now():
+            await self._refuse_bad(peer, token)
+
+    def opened(self, peer: str) -> None:
+        """They connected."""
+        self._connections[peer] += 1
+
+    def closed(self, peer: str) -> None:
+        """They are gone."""
+        self._connections[peer] -= 1
+        if self._connections[peer] <= 0:
+            del self._connections[peer]
+
+    async def sign_in(self, token: str | None, peer: str) -> Identity:
+        """The gateway's answer; remembers those who tried too often."""
+        try:
+            return await self._gateway.sign_in(token, peer)
+        except RateLimited as error:
+            self._remember(peer, error)
+            raise
+
+    async def _refuse_bad(self, peer: str, token: str) -> None:
+        try:
+            await self.sign_in(token, peer)
+        except RateLimited:
+            raise
+        except ClientError:
+            return  # told in the words of the protocol, once connected
+
+    def _remember(self, peer: str, error: RateLimited) -> None:
+        if len(self._limited_until) >= MAX_REMEMBERED:
+            now = _now()
+            self._limited_until = {who: end for who, end in self._limited_until.items() if end > now}
+        seconds = error.details.get("retryAfter")
+        self._limited_until[peer] = _now() + (
+            float(seconds) if isinstance(seconds, int | float) else _RETRY_SECONDS
+        )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,169 @@
+"""Engine.IO over HTTP: who may come in, as what, and which connection a request belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import web
+from engineio import AsyncServer
+
+from messaging.domain.errors import ClientError, RateLimited
+from messaging.gateway import farewell as farewells
+from messaging.gateway.farewell import Farewell
+from messaging.transports import strict_json
+from messaging.transports.origins import Origins
+from messaging.transports.socketio.handshake import Handshake, Limits, Refused, Sink, handshake_of
+from messaging.transports.socketio.packets import Engine
+from messaging.transports.socketio.socket import EngineSocket
+
+log = logging.getLogger(__name__)
+
+POLLING, WEBSOCKET = "polling", "websocket"
+
+
+class EngineServer(AsyncServer):
+    """All Engine.IO connections of this process. `sink` hears what they say."""
+
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        origins: Origins,
+        trusted_hops: int = 0,
+        sink: Sink | None = None,
+        **host: Any,
+    ) -> None:
+        super().__init__(
+            async_mode="aiohttp",
+            monitor_clients=False,  # each socket watches itself
+            ping_interval=limits.ping_seconds,
+            ping_timeout=limits.pong_seconds,
+            max_http_buffer_size=limits.max_frame_bytes,
+            **{"logger": log, "async_handlers": False, **host},
+        )
+        self.sink = sink
+        self._limits = limits
+        self._origins = origins
+        self._trusted_hops = trusted_hops
+        self._draining = False
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> None:
+        """Our sockets have an outbox instead."""
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """The handler of the Engine.IO path, for every method."""
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        headers = self._origins.headers(origin, host, preflight=request.method == "OPTIONS")
+        try:
+            if not self._origins.allows(origin, host):
+                raise Refused.forbidden()
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers=headers)
+            return await self._route(request, headers)
+        except Refused as refused:
+            return refused.response(headers)
+        except ClientError as error:
+            return refusal(error).response(headers)
+
+    async def _route(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+        transport = request.query.get("transport")
+        if transport not in (POLLING, WEBSOCKET):
+            raise Refused.unknown_transport()
+        sid = request.query.get("sid")
+        if (transport == WEBSOCKET) != _upgrades(request):
+            raise Refused.bad_request()
+        if sid is None:
+            return await self._open(request, transport, headers)
+        if sid not in self.sockets:
+            raise Refused.unknown_session()
+        return await self._carry_on(self.sockets[sid], request, transport, headers)
+
+    async def _carry_on(
+        self, socket: EngineSocket, request: web.Request, transport: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        if transport == WEBSOCKET:
+            return await socket.websocket(request)
+        if socket.upgraded or request.method not in ("GET", "POST"):
+            raise Refused.bad_request()
+        if request.method == "GET":
+            return await self._poll(socket, request, headers)
+        if socket.closed:
+            raise Refused.unknown_session()
+        return await socket.post(request, headers)
+
+    async def _poll(
+        self, socket: EngineSocket, request: web.Request, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        last_words = socket.closed
+        response = await socket.poll(request, headers)
+        if last_words:
+            self.forget(socket)
+        return response
+
+    async def _open(
+        self, request: web.Request, transport: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        if request.method != "GET":
+            raise Refused.bad_method()
+        if request.query.get("EIO") != "4":
+            raise Refused.unsupported_version()
+        if self._draining or self.sink is None:
+            raise Refused(3, "Shutting down", status=503, headers={"Retry-After": "1"})
+        handshake = handshake_of(request, self._origins, self._trusted_hops)
+        await self.sink.opening(handshake)
+        socket = self._admit(handshake, self.sink)
+        socket.write(self._hello(socket, transport))
+        if transport == WEBSOCKET:
+            return await self._speak(socket, request)
+        socket.connected = True
+        return await socket.poll(request, headers)
+
+    async def _speak(self, socket: EngineSocket, request: web.Request) -> web.StreamResponse:
+        try:
+            return await socket.websocket(request)
+        finally:
+            socket.end(farewells.LOST)
+
+    def _admit(self, handshake: Handshake, sink: Sink) -> EngineSocket:
+        socket = EngineSocket(self, self.generate_id(), handshake, sink, self._limits)
+        self.sockets[socket.sid] = socket
+        sink.opened(socket)
+        return socket
+
+    def _hello(self, socket: EngineSocket, transport: str) -> str:
+        return f"{Engine.OPEN:d}" + strict_json.dumps(
+            {
+                "sid": socket.sid,
+                "upgrades": [WEBSOCKET] if transport == POLLING else [],
+                "pingInterval": round(self._limits.ping_seconds * 1000),
+                "pingTimeout": round(self._limits.pong_seconds * 1000),
+                "maxPayload": self._limits.max_frame_bytes,
+            }
+        )
+
+    def forget(self, socket: EngineSocket) -> None:
+        """The socket has ended and said all that it had to say."""
+        self.sockets.pop(socket.sid, None)
+
+    async def drain(self, *, spread_seconds: float = 0.0, farewell: Farewell = farewells.SHUTDOWN) -> None:
+        """Let nobody in any more, and send everybody away, spread over so many seconds."""
+        self._draining = True
+        sockets = [socket for socket in self.sockets.values() if not socket.closed]
+        for socket in sockets:
+            socket.end(farewell)
+            await asyncio.sleep(spread_seconds / len(sockets))
+
+
+def refusal(error: ClientError) -> Refused:
+    """A refusal by our own rules, before there is a connection."""
+    status = 429 if isinstance(error, RateLimited) else 503
+    retry_after = str(error.details.get("retryAfter", 1))
+    return Refused(4, error.message, status=status, headers={"Retry-After": retry_after})
+
+
+def _upgrades(request: web.Request) -> bool:
+    """Whether the request asks to become a WebSocket."""
+    connection = request.headers.get("Connection", "").lower()
+    return request.headers.get("Upgrade", "").lower() == WEBSOCKET and "upgrade" in connection

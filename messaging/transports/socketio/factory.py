@@ -1,0 +1,53 @@
+"""Puts the Socket.IO transport together, for the service as for small apps in tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from messaging.transports.entrance import Entrance
+from messaging.transports.origins import Origins
+from messaging.transports.socketio.handshake import Limits
+from messaging.transports.socketio.manager import LocalRooms, RedisRooms
+from messaging.transports.socketio.namespace import Namespace
+from messaging.transports.socketio.server import SocketServer
+
+PATH = "/socket.io/"
+
+
+def create_socketio(
+    namespaces: Mapping[str, Namespace],
+    *,
+    limits: Limits | None = None,
+    origins: Origins | None = None,
+    entrance: Entrance | None = None,
+    redis_url: str | None = None,
+    trusted_hops: int = 0,
+    binary: bool = False,
+) -> SocketServer:
+    """A server for these namespaces and no others. With `redis_url`, other programs can emit to its rooms."""
+    manager: Any = LocalRooms() if redis_url is None else RedisRooms(redis_url)
+    return SocketServer(
+        namespaces,
+        manager=manager,
+        limits=limits or Limits(),
+        entrance=entrance,
+        binary=binary,
+        origins=origins or Origins(),
+        trusted_hops=trusted_hops,
+    )
+
+
+def mount(app: web.Application, server: SocketServer, path: str = PATH) -> None:
+    """Let an app answer on `path`; the listener for other programs lives as long as the app."""
+    app.router.add_route("*", path, server.eio.handle_request)
+
+    async def listening(_: web.Application) -> AsyncIterator[None]:
+        await server.manager.start()
+        yield
+        await server.drain()
+        await server.manager.stop()
+
+    app.cleanup_ctx.append(listening)

@@ -1,0 +1,55 @@
+"""The namespaces of our gateway: a signed-in client is a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from messaging.dialects.base import Frame
+from messaging.domain.errors import AuthFailed, PermissionDenied, RateLimited
+from messaging.domain.models import Identity
+from messaging.gateway.farewell import Farewell
+from messaging.gateway.gateway import Gateway
+from messaging.gateway.session import Session, Wire
+from messaging.transports.credentials import auth_token
+from messaging.transports.entrance import Entrance
+from messaging.transports.socketio.namespace import Place, SignInRefused
+
+
+class GatewayNamespace:
+    """A namespace that speaks one dialect."""
+
+    def __init__(self, gateway: Gateway, entrance: Entrance, wire: Wire) -> None:
+        self._gateway = gateway
+        self._entrance = entrance
+        self._wire = wire
+
+    async def sign_in(self, place: Place, auth: Any) -> SessionClient:
+        """A session for whom the token names (contract.md, 1.6)."""
+        peer = place.handshake.peer
+        identity = await self._identity(auth_token(auth) or place.handshake.token, peer)
+        return SessionClient(self._gateway.admit(identity, self._wire, place, peer=peer))
+
+    async def _identity(self, token: str | None, peer: str) -> Identity:
+        try:
+            return await self._entrance.sign_in(token, peer)
+        except (AuthFailed, PermissionDenied, RateLimited) as error:
+            raise SignInRefused(error) from error
+
+
+class SessionClient:
+    """A session as the Socket.IO server sees it."""
+
+    __slots__ = ("_session", "alive", "start")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.start = session.start
+        self.alive = session.alive
+
+    async def event(self, name: str, args: list[Any], ack: int | None) -> None:
+        """One command: its payload is the first argument."""
+        await self._session.receive(Frame(name, args[0] if args else None), ack)
+
+    def closed(self, farewell: Farewell) -> None:
+        """The connection has ended."""
+        self._session.closed(farewell)

@@ -1,0 +1,338 @@
+"""One Engine.IO connection: in order, bounded, and closed at once when it ends.
+
+While the client keeps up, a WebSocket is written to directly. Otherwise packets wait in the outbox: for the
+next poll, for the end of an upgrade, or for the peer to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import web
+from engineio.async_socket import AsyncSocket
+
+from messaging.gateway import farewell as farewells
+from messaging.gateway.farewell import Farewell
+from messaging.gateway.outbox import Outbox
+from messaging.transports.socketio.handshake import Handshake, Limits, Refused, Sink
+from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine
+from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll, read_body, text_response
+from messaging.transports.socketio.websocket import Line
+
+log = logging.getLogger(__name__)
+
+PING = f"{Engine.PING:d}"
+CLOSE = f"{Engine.CLOSE:d}"
+PROBE_SECONDS = 10.0
+UPGRADE_POLL_SECONDS = 0.1
+GOODBYE_SECONDS = 3.0
+"""How long a polling client may take to fetch what was left for it."""
+
+_LAST_WORDS = {farewells.UNSIGNED, farewells.REMOVED, farewells.SHUTDOWN, farewells.UNAVAILABLE}
+"""Ends whose last packets are kept for a polling client that is between two polls."""
+
+
+class EngineSocket(AsyncSocket):
+    """A connection of one client. `write` never waits; `end` is idempotent."""
+
+    server: Any
+    sid: str
+    connected: bool
+    upgrading: bool
+    upgraded: bool
+    closing: bool
+    closed: bool
+
+    def __init__(self, server: Any, sid: str, handshake: Handshake, sink: Sink, limits: Limits) -> None:
+        super().__init__(server, sid)
+        self.handshake = handshake
+        self.farewell: Farewell | None = None
+        self._sink = sink
+        self._limits = limits
+        self._outbox: Outbox[str | bytes] = Outbox(
+            max_frames=limits.max_queued_frames, max_bytes=limits.max_queued_bytes
+        )
+        self._line: Line | None = None
+        self._clear = False  # the line is open, and nothing waits before it
+        self._poll: Poll | None = None
+        self._incoming = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._drained: list[asyncio.Future[None]] = []
+        self._schedule_ping()
+
+    # Out
+
+    def write(self, data: str | bytes) -> None:
+        """Send one engine packet. Over the bounds, the connection ends as too slow."""
+        line = self._line
+        if self._clear and line is not None:
+            line.send(data)
+            if line.full:
+                self._flush_later()
+        else:
+            self._wait_with(data, live=True)
+
+    def write_history(self, data: str | bytes) -> None:
+        """Send one engine packet that does not count; the caller waits for `drained` between many."""
+        if self._clear:
+            self.write(data)
+        else:
+            self._wait_with(data, live=False)
+
+    async def drained(self) -> None:
+        """Return when what was written is taken, or the connection has ended."""
+        if self.closed or self._clear or not self._outbox:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._drained.append(waiter)
+        await waiter
+
+    async def send(self, pkt: Any) -> None:
+        """What python-engineio calls; ours call `write`."""
+        self.write(pkt.encode())
+
+    def _wait_with(self, data: str | bytes, *, live: bool) -> None:
+        if self.closed:
+            return
+        if not self._outbox.append(data, live=live):
+            self.end(farewells.SLOW)
+        elif self._poll is not None:
+            self._poll.wake()
+
+    def _flush_later(self) -> None:
+        self._clear = False
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        """Write what waits whenever the peer has taken what came before; then clear the way."""
+        line = self._line
+        try:
+            while line is not None and not self.closed:
+                await line.drained()
+                if not self._outbox:
+                    self._clear = True
+                    self._tell_drained()
+                    return
+                line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
+        except ConnectionError:
+            self.end(farewells.LOST)
+        finally:
+            self._flushing = None
+
+    def _tell_drained(self) -> None:
+        waiters, self._drained = self._drained, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # In
+
+    async def post(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+        """A polling POST: read whole, handled in order, and answered when it was taken."""
+        async with self._incoming:
+            try:
+                body = await read_body(request, self._limits.max_body_bytes)
+                raws = body.split(SEPARATOR)
+                if any(len(raw) > self._limits.max_frame_bytes for raw in raws):
+                    raise BodyTooLarge
+                await self._take_all([read_engine(raw, polling=True) for raw in raws])
+            except BodyTooLarge:
+                self.end(farewells.TOO_LARGE)
+                raise web.HTTPRequestEntityTooLarge(
+                    self._limits.max_frame_bytes, 0, headers=headers
+                ) from None
+            except ValueError:
+                self.end(farewells.UNREADABLE)
+        if self.farewell is farewells.UNREADABLE:
+            raise Refused.bad_request()
+        return text_response("ok", headers)
+
+    async def _take_all(self, taken: list[tuple[Engine, str | bytes]]) -> None:
+        for kind, data in taken:
+            if self.closed:
+                return
+            await self._take(kind, data)
+
+    async def _take(self, kind: Engine, data: str | bytes) -> None:
+        """One packet of the client. Raises ValueError for what may not come."""
+        match kind:
+            case Engine.MESSAGE:
+                await self._hand_over(data)
+            case Engine.PONG:
+                self._schedule_ping()
+                self._sink.pong(self)
+            case Engine.CLOSE:
+                self.end(farewells.LOST)
+            case Engine.NOOP:
+                return
+            case _:
+                raise ValueError("a packet that only servers send")
+
+    async def _hand_over(self, data: str | bytes) -> None:
+        try:
+            await self._sink.message(self, data)
+        except ValueError:
+            raise
+        except Exception:  # a bug must not leave half a connection behind
+            log.exception("a Socket.IO packet failed")
+            self.end(farewells.FAULT)
+
+    # Long polling
+
+    async def poll(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+        """A polling GET: answered as soon as there is something to say."""
+        if self._poll is not None and self._poll.alive:
+            self.end(farewells.UNREADABLE)
+            raise Refused.bad_request()
+        if self.upgraded:
+            raise Refused.bad_request()
+        poll = self._poll = Poll(request)
+        if not self._outbox and not self.closed:
+            await poll.wait(UPGRADE_POLL_SECONDS if self.upgrading else None)
+        if self._poll is poll:
+            self._poll = None
+        return await self._answer(poll, headers)
+
+    async def _answer(self, poll: Poll, headers: dict[str, str]) -> web.StreamResponse:
+        if self.upgraded:
+            return text_response(NOOP, headers)
+        response = await poll.answer(self._outbox, headers)
+        if not self._outbox:
+            self._tell_drained()
+        elif self._poll is not None:
+            self._poll.wake()  # what could not be written was put back
+        return response
+
+    # WebSocket
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        """Speak WebSocket from the start, or go over to it from polling."""
+        upgrade = self.connected
+        if self.upgraded or self.upgrading or self.closed:
+            raise Refused.bad_request()
+        self.upgrading = upgrade
+        try:
+            line = await Line.accept(
+                request,
+                max_frame_bytes=self._limits.max_frame_bytes,
+                protocols=self.handshake.subprotocols,
+            )
+        except BaseException:
+            self.upgrading = False
+            raise
+        if upgrade and not await self._probed(line):
+            self.upgrading = False
+            return line.finish()
+        self._go_over(line)
+        await self._read(line)
+        return line.finish()
+
+    async def _probed(self, line: Line) -> bool:
+        """Whether the client goes over: probe, answer, and then its UPGRADE packet."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                if await line.receive() != "2probe":
+                    return False
+                line.send("3probe")
+                if self._poll is not None:
+                    self._poll.wake()
+                return await line.receive() == f"{Engine.UPGRADE:d}" and not self.closed
+        except TimeoutError:
+            return False
+
+    def _go_over(self, line: Line) -> None:
+        self._line = line
+        self.connected = self.upgraded = True
+        self.upgrading = False
+        if self._poll is not None:
+            self._poll.wake()
+        line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
+        if self._outbox or line.full:
+            self._flush_later()
+        else:
+            self._clear = True
+            self._tell_drained()
+
+    async def _read(self, line: Line) -> None:
+        """Take what comes until the end, whoever ends it."""
+        while (raw := await line.receive()) is not None:
+            if self.closed:
+                continue
+            try:
+                kind, data = read_engine(raw)
+                async with self._incoming:
+                    await self._take(kind, data)
+            except ValueError:
+                self.end(farewells.UNREADABLE)
+        line.answer_goodbye()
+        self.end(farewells.TOO_LARGE if line.close_code == farewells.TOO_LARGE.code else farewells.LOST)
+
+    # Pings
+
+    def _schedule_ping(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.closed:
+            self._timer = asyncio.get_running_loop().call_later(self._limits.ping_seconds, self._ping)
+
+    def _ping(self) -> None:
+        """Before all that waits: a client that is busy reading must have time to answer."""
+        if self._clear:
+            self.write(PING)
+        else:
+            self._outbox.put_back([(PING, False)])
+            if self._poll is not None:
+                self._poll.wake()
+            elif self._line is not None:
+                self._flush_later()
+        self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
+
+    def _silent(self) -> None:
+        if self._incoming.locked():  # its answer may be waiting behind a command that we have not finished
+            self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
+        else:
+            self.end(farewells.SILENT)
+
+    # The end
+
+    def end(self, farewell: Farewell) -> None:
+        """End the connection for this reason: sessions are told at once, the network follows."""
+        if self.closed:
+            return
+        self.closed = self.closing = True
+        self.farewell = farewell
+        self._clear = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._leave(farewell)
+        self._tell_drained()
+        self._sink.closed(self, farewell)
+
+    async def close(self, wait: bool = True, abort: bool = False, reason: str | None = None) -> None:
+        """What python-engineio calls; ours call `end`."""
+        self.end(farewells.REMOVED)
+
+    def _leave(self, farewell: Farewell) -> None:
+        if self._line is not None:
+            self._outbox.clear()
+            self._line.end(farewell.code)
+            if self._flushing is not None:
+                self._flushing.cancel()
+            self.server.forget(self)
+        else:
+            self._leave_polling(farewell)
+
+    def _leave_polling(self, farewell: Farewell) -> None:
+        """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment."""
+        if farewell is not farewells.LOST:
+            self._outbox.append(CLOSE, live=False)
+        if self._poll is not None and self._poll.alive:
+            self._poll.wake()
+        elif farewell in _LAST_WORDS:
+            asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)
+            return
+        self.server.forget(self)

@@ -1,0 +1,153 @@
+"""A small app on the real classes that says back what it hears: for our tests and for protocol suites.
+
+python -m tests.transports.socketio.echo PORT   namespaces / and /custom, binary, ping 300/200 ms,
+                                                and a bare Engine.IO echo under /engine.io/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from messaging.domain.errors import AuthFailed, ClientError
+from messaging.gateway.farewell import Farewell
+from messaging.transports.credentials import auth_token
+from messaging.transports.origins import Origins
+from messaging.transports.socketio.engine import EngineServer
+from messaging.transports.socketio.factory import create_socketio, mount
+from messaging.transports.socketio.handshake import Handshake, Limits
+from messaging.transports.socketio.namespace import Client, Place, SignInRefused
+from messaging.transports.socketio.packets import Kind
+from messaging.transports.socketio.server import SocketServer
+from messaging.transports.socketio.socket import EngineSocket
+
+SUITE_LIMITS = Limits(ping_seconds=0.3, pong_seconds=0.2, connect_seconds=1.0, max_frame_bytes=1_000_000)
+
+
+class EchoClient:
+    """One client; everything that was done to it is kept."""
+
+    def __init__(self, place: Place, auth: Any) -> None:
+        self.place = place
+        self.auth = auth
+        self.heard: list[tuple[str, list[Any]]] = []
+        self.farewells: list[Farewell] = []
+        self.answers = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def start(self) -> None:
+        self.emit("auth", self.auth or {})
+
+    async def event(self, name: str, args: list[Any], ack: int | None) -> None:
+        await self.gate.wait()
+        self.heard.append((name, args))
+        if ack is not None:
+            self.place.send(Kind.ACK, args, ack=ack)
+        elif name == "message":
+            self.emit("message-back", *args)
+
+    def alive(self) -> None:
+        self.answers += 1
+
+    def closed(self, farewell: Farewell) -> None:
+        self.farewells.append(farewell)
+
+    def emit(self, name: str, *args: Any) -> None:
+        self.place.send(Kind.EVENT, [name, *args])
+
+
+class Echo:
+    """A namespace that lets everybody in, but for the tokens `bad`, `away` and `bug`; `slow` waits."""
+
+    def __init__(self) -> None:
+        self.clients: list[EchoClient] = []
+        self.arrived = asyncio.Condition()
+        self.gate = asyncio.Event()
+
+    async def sign_in(self, place: Place, auth: Any) -> Client:
+        match auth_token(auth) or place.handshake.token:
+            case "bad":
+                raise SignInRefused(AuthFailed("The token is bad."))
+            case "away":
+                raise ClientError("The storage is away.")
+            case "bug":
+                raise KeyError("a bug in the connect handler")
+            case "slow":
+                await self.gate.wait()
+            case _:
+                pass
+        client = EchoClient(place, auth)
+        async with self.arrived:
+            self.clients.append(client)
+            self.arrived.notify_all()
+        return client
+
+    async def client(self, number: int = 0) -> EchoClient:
+        """The client who came in after `number` others."""
+        async with asyncio.timeout(5), self.arrived:
+            await self.arrived.wait_for(lambda: len(self.clients) > number)
+        return self.clients[number]
+
+
+class EngineEcho:
+    """A sink that says every Engine.IO message back."""
+
+    async def opening(self, handshake: Handshake) -> None: ...
+
+    def opened(self, socket: EngineSocket) -> None: ...
+
+    def pong(self, socket: EngineSocket) -> None: ...
+
+    def closed(self, socket: EngineSocket, farewell: Farewell) -> None: ...
+
+    async def message(self, socket: EngineSocket, data: str | bytes) -> None:
+        socket.write(f"4{data}" if isinstance(data, str) else data)
+
+
+class EchoApp:
+    """A running echo app on a port of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        self.main, self.custom = Echo(), Echo()
+        namespaces = options.pop("namespaces", None) or {"/": self.main, "/custom": self.custom}
+        self.server: SocketServer = create_socketio(namespaces, binary=options.pop("binary", True), **options)
+        self.engine = EngineServer(
+            limits=options.get("limits") or Limits(), origins=Origins(), sink=EngineEcho()
+        )
+        self.app = web.Application()
+        mount(self.app, self.server)
+        self.app.router.add_route("*", "/engine.io/", self.engine.handle_request)
+        self.url = ""
+
+    @property
+    def sockets(self) -> dict[str, EngineSocket]:
+        sockets: dict[str, EngineSocket] = self.server.eio.sockets
+        return sockets
+
+    @asynccontextmanager
+    async def running(self, port: int = 0) -> AsyncIterator[EchoApp]:
+        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await self.engine.drain()
+            await runner.cleanup()
+
+
+async def main(port: int) -> None:
+    async with EchoApp(limits=SUITE_LIMITS, origins=Origins(("*",))).running(port):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
