@@ -37,6 +37,10 @@ Clock = Callable[[], datetime]
 """Gives the time: aware UTC, whole milliseconds."""
 
 
+class StoreRefused(Exception):
+    """The storage cannot be used as it is set up. The text says why, and how to mend it."""
+
+
 class Store(Protocol):
     """Keeps users, conversations, members, messages and reads.
 
@@ -48,7 +52,10 @@ class Store(Protocol):
     """
 
     async def open(self) -> None:
-        """Connect, and make what is missing of tables and indexes. Idempotent."""
+        """Connect, and make what is missing of tables and indexes. Idempotent.
+
+        Raises Unavailable for what may pass, StoreRefused for what will not.
+        """
 
     async def close(self) -> None:
         """Finish the writes under way, then let go. Idempotent."""
@@ -119,7 +126,8 @@ class Store(Protocol):
         (conversation, sender, client_message_id) is stored already, or stands earlier in the same batch,
         stores nothing and gives the first message. A draft for a conversation that does not exist (any
         more) may give RoomNotFound. One conversation's trouble does not delay or fail the others.
-        A draft's id is kept, except where another message has it: then the message gets another one.
+        A draft's id is kept, except where another message has it: then the message gets another one; so
+        only a draft with a client_message_id may be appended again after Unavailable.
         Called by one task at a time (the committer).
         """
 

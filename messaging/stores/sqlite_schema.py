@@ -11,12 +11,14 @@ import os
 import sqlite3
 from collections.abc import Callable
 
+from messaging.service.ports import StoreRefused
+
 MEMORY = ":memory:"
 BUSY_SECONDS = 2.0
 """How long a statement waits while another program (a backup, the sqlite3 shell) holds the database."""
 
 
-class DatabaseRefused(RuntimeError):
+class DatabaseRefused(StoreRefused):
     """The database cannot be used; the text says in one plain line which one, and why."""
 
 

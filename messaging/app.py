@@ -1,0 +1,221 @@
+"""The only place where the parts meet: settings become a store, a backplane, a gateway and its transports."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import uvloop
+from aiohttp import web
+
+from messaging import backplanes, stores
+from messaging.backplanes import Backplane
+from messaging.dialects import DIALECTS
+from messaging.domain.errors import Unavailable
+from messaging.domain.ids import IdSource
+from messaging.gateway.gateway import Gateway
+from messaging.service import policy
+from messaging.service.context import Context, make_context
+from messaging.service.ports import Store, StoreRefused
+from messaging.service.setting_up import set_up
+from messaging.settings import Settings
+from messaging.tokens import JsonWebTokens, mint
+from messaging.transports.entrance import Entrance
+from messaging.transports.operations import Operations
+from messaging.transports.origins import Origins
+from messaging.transports.rest import Rest
+from messaging.transports.socketio.factory import create_socketio, mount
+from messaging.transports.socketio.gateway import GatewayNamespace
+from messaging.transports.socketio.handshake import Limits
+from messaging.transports.socketio.wire import SocketIoWire
+
+DRAIN_SECONDS = 12.0
+"""How long commands may go on after SIGTERM before the clients are sent away."""
+DEMO_USERS = ("alice", "bob")
+DEMO_GROUP = "1"
+_DEMO_DAYS = 7
+_REOPEN_SECONDS = 1.0
+
+logger = logging.getLogger("messaging.app")
+
+
+def now() -> datetime:
+    """The time: aware UTC, whole milliseconds."""
+    exact = datetime.now(UTC)
+    return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Exits with 2 when it cannot start."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(serve(settings))
+        except (StoreRefused, OSError) as reason:
+            sys.stderr.write(f"{reason}\n")
+            sys.exit(2)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve on the settings' host and port until a signal says to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(settings)
+    runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=4.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        sys.stdout.write(banner(settings))
+        sys.stdout.flush()
+        await stop.wait()
+        logger.info("stopping: finishing what was begun")
+        await service.gateway.drain(DRAIN_SECONDS)
+    finally:
+        await runner.cleanup()
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name. Connects to nothing yet."""
+    url = settings.mongodb_uri or str(settings.database_path)
+    return stores.open_store(url, ids=IdSource(now).next)
+
+
+def open_backplane(settings: Settings) -> Backplane:
+    """The backplane that the settings name. Connects to nothing yet."""
+    rules = {
+        policy.MESSAGES: settings.rate_limit_messages,
+        "ws-chat": settings.rate_limit_ws_chat,
+        policy.SIGNALS: settings.rate_limit_signals,
+        policy.QUERIES: settings.rate_limit_queries,
+        policy.AUTH_FAILURES: settings.rate_limit_auth_failures,
+    }
+    return backplanes.open_backplane(
+        settings.redis_url, rules=rules, verify_certificates=not settings.redis_tls_insecure
+    )
+
+
+class Service:
+    """One process's parts, put together. Nothing is connected before the web app starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = open_store(settings)
+        self.backplane = open_backplane(settings)
+        self.ctx = _context(settings, self.store, self.backplane)
+        self.gateway = Gateway(
+            self.ctx,
+            self.backplane.bus,
+            grace_seconds=settings.presence_grace_seconds,
+            max_connections_per_user=settings.max_connections_per_user,
+        )
+
+    def web_app(self) -> web.Application:
+        """All transports on one application; what they stand on lives as long as it does."""
+        app = web.Application(client_max_size=self.settings.max_frame_bytes)
+        app.cleanup_ctx.append(self._living)
+        origins = Origins(self.settings.cors_origins, self.settings.development)
+        self._mount_socketio(app, origins)
+        rest = Rest(self.gateway, origins, trusted_hops=self.settings.trusted_hops)
+        operations = Operations(
+            self.gateway,
+            self.store,
+            self.backplane.bus,
+            metrics_token=self.settings.metrics_token,
+            open_metrics=self.settings.development,
+        )
+        app.add_routes([*operations.routes(), *rest.routes()])
+        return app
+
+    def _mount_socketio(self, app: web.Application, origins: Origins) -> None:
+        settings = self.settings
+        entrance = Entrance(
+            self.gateway, max_connections_per_address=settings.max_connections_per_address
+        )
+        namespaces = {
+            f"/{name}": GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, f"/{name}"))
+            for name, dialect in DIALECTS.items()
+        }
+        limits = Limits(
+            max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes
+        )
+        server = create_socketio(
+            namespaces,
+            limits=limits,
+            origins=origins,
+            entrance=entrance,
+            redis_url=settings.redis_url,
+            trusted_hops=settings.trusted_hops,
+        )
+        mount(app, server)
+
+    async def _living(self, _app: web.Application) -> AsyncIterator[None]:
+        """The store first, then who uses it; and the other way round at the end."""
+        opening = asyncio.create_task(self._open_store())
+        await asyncio.wait([opening], timeout=_REOPEN_SECONDS)
+        if opening.done():
+            opening.result()
+        await self.gateway.start()
+        yield
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await self.gateway.close()
+        await self.backplane.close()
+        await self.store.close()
+
+    async def _open_store(self) -> None:
+        """Open the store, however long it takes; `/readyz` says no until then."""
+        rooms = self.settings.default_rooms
+        demo = (DEMO_GROUP, DEMO_USERS) if self.settings.development else None
+        while True:
+            try:
+                await self.store.open()
+                await set_up(self.ctx, rooms=rooms, group=demo)
+            except Unavailable as error:
+                logger.warning("the storage does not answer yet: %s", error.message)
+                await asyncio.sleep(_REOPEN_SECONDS)
+            else:
+                return
+
+
+def banner(settings: Settings) -> str:
+    """What is printed at the start; in development mode with a ready token for each demo user."""
+    lines = [f"Messaging serves http://{settings.host}:{settings.port}"]
+    if settings.development and settings.jwt_secret is not None:
+        lines.append("Development mode: this machine only, SQLite, two users and their group 1.")
+        for user in DEMO_USERS:
+            name = user.capitalize()
+            token = mint(
+                settings.jwt_secret, user, now=now(), ttl=timedelta(days=_DEMO_DAYS), username=user, name=name
+            )
+            lines.append(f"{name}'s token: {token}")
+    return "\n".join(lines) + "\n"
+
+
+def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
+    return make_context(
+        store=store,
+        presence=backplane.presence,
+        limits=backplane.limits,
+        tokens=JsonWebTokens(
+            secret=settings.jwt_secret,
+            public_key_pem=settings.jwt_public_key,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            require_exp=settings.jwt_require_exp,
+            service_roles=settings.service_roles,
+            admin_roles=settings.admin_roles,
+            clock=now,
+        ),
+        clock=now,
+        policy=policy.Policy(
+            max_message_length=settings.max_message_length,
+            receipts_max_members=settings.receipts_max_members,
+            presence=settings.presence,
+            presence_max_members=settings.presence_max_members,
+        ),
+    )
