@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -81,7 +81,7 @@ _BUG_CODES: Final = frozenset(
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Method = Callable[Concatenate["MongoStore", P], Awaitable[R]]
+Method = Callable[Concatenate["MongoStore", P], Coroutine[Any, Any, R]]
 
 
 class NotAReplicaSet(Exception):
@@ -94,7 +94,7 @@ class NotAReplicaSet(Exception):
         )
 
 
-def _answering(method: Method[P, R]) -> Callable[Concatenate[MongoStore, P], Awaitable[R]]:
+def _answering(method: Method[P, R]) -> Method[P, R]:
     """A method that ends within the client's timeout, by Unavailable where MongoDB does not do its part."""
 
     @functools.wraps(method)
