@@ -61,6 +61,12 @@ class Url(Field[str]):
 class AttachmentId(Id):
     """The sender's own id for a file."""
 
+    document: Mapping[str, Any] = {
+        "type": ["string", "integer"],
+        "minLength": 1,
+        "maxLength": MAX_ID_CHARACTERS,
+    }
+
     def read(self, value: object) -> str:
         """The id as a string."""
         if isinstance(value, bool) or not isinstance(value, str | int):

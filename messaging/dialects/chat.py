@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import assert_never
 
-from messaging.dialects import camel, shapes
+from messaging.dialects import camel, envelopes, shapes
 from messaging.dialects.base import Frame, Payload
 from messaging.dialects.namespace import Namespace, Row
 from messaging.domain.commands import (
@@ -109,12 +109,6 @@ def _online(reply: OnlineUsers) -> Payload:
     return {"onlineUsers": _ids(reply.user_ids)}
 
 
-def _authenticated(reply: Authenticated) -> Payload:
-    """`null` for a token without an end."""
-    ends = reply.identity.expires_at
-    return {"expiresAt": shapes.time(ends) if ends else None}
-
-
 _HERE: Payload = {"conversationId": 1}
 
 ROWS = (
@@ -194,7 +188,7 @@ ROWS = (
         command=Authenticate,
         reply=Authenticated,
         says="You are signed in.",
-        tells=_authenticated,
+        tells=envelopes.authenticated,
         example={"token": "eyJhbGciOi…"},
     ),
 )

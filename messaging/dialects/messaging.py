@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import assert_never
 
-from messaging.dialects import camel, shapes
+from messaging.dialects import camel, envelopes, shapes
 from messaging.dialects.base import Frame, Payload
 from messaging.dialects.namespace import Namespace, Row
 from messaging.domain.commands import (
@@ -70,34 +70,12 @@ def _history(page: Joined | HistoryPage) -> tuple[Frame, ...]:
     return (Frame("conversation-history", payload),)
 
 
-def _page(page: HistoryPage) -> Payload:
-    return {"messages": shapes.views(page.messages), "hasMore": page.has_more}
-
-
-def _sent(reply: Sent) -> Payload:
-    return {"message": shapes.view(reply.view)}
-
-
 def _marked(reply: Marked) -> tuple[Frame, ...]:
     return tuple(frame for event in reply.again for frame in _receipts(event))
 
 
-def _listed(reply: ConversationList) -> Payload:
-    return {
-        "conversations": [shapes.conversation(view) for view in reply.conversations],
-        "totalUnread": reply.total_unread,
-        "next": reply.next,
-    }
-
-
 def _online(reply: OnlineUsers) -> Payload:
     return {"onlineUsers": list(reply.user_ids)}
-
-
-def _authenticated(reply: Authenticated) -> Payload:
-    """`null` for a token without an end."""
-    ends = reply.identity.expires_at
-    return {"expiresAt": shapes.time(ends) if ends else None}
 
 
 _HERE: Payload = {"conversationId": "1"}
@@ -131,7 +109,7 @@ ROWS = (
         command=SendMessage,
         reply=Sent,
         says="Sent.",
-        tells=_sent,
+        tells=envelopes.message,
         example=_HERE | {"content": "Bonjour!", "attachments": [], "clientMessageId": "draft-1"},
     ),
     Row(
@@ -179,7 +157,7 @@ ROWS = (
         command=LoadHistory,
         reply=HistoryPage,
         says="A page of the conversation.",
-        tells=_page,
+        tells=envelopes.messages,
         example=_HERE | {"before": 42, "limit": 50},
     ),
     Row(
@@ -189,7 +167,7 @@ ROWS = (
         command=ListConversations,
         reply=ConversationList,
         says="Your conversations.",
-        tells=_listed,
+        tells=envelopes.conversations,
         example={"limit": 50, "archived": False},
     ),
     Row(
@@ -218,7 +196,7 @@ ROWS = (
         command=Authenticate,
         reply=Authenticated,
         says="You are signed in.",
-        tells=_authenticated,
+        tells=envelopes.authenticated,
         example={"token": "eyJhbGciOi…"},
     ),
 )

@@ -1,0 +1,338 @@
+"""The routes of REST (docs/protocols.md): who may ask what, where, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from messaging.dialects import bodies, camel, envelopes
+from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, TEXT, items, reference, shape
+from messaging.dialects.rest import Page, Route, Who
+from messaging.domain.commands import (
+    ChangeConversation,
+    Command,
+    CreateConversation,
+    DeleteConversation,
+    FindUsers,
+    GetConversation,
+    GetStatus,
+    GetUser,
+    ListConversations,
+    LoadHistory,
+    MarkConversationRead,
+    MarkRead,
+    PutConversation,
+    PutMember,
+    PutUser,
+    RemoveMember,
+    SendMessage,
+)
+from messaging.domain.errors import InvalidFormat
+from messaging.domain.models import Author, Profile
+from messaging.domain.replies import (
+    ConversationList,
+    ConversationReply,
+    Done,
+    HistoryPage,
+    Marked,
+    Sent,
+    UserList,
+    UserReply,
+    UserStatus,
+)
+
+# --- from arguments to commands ----------------------------------------------------------------------
+
+
+def _send(author: Author = Author.USER, **arguments: Any) -> Command:
+    return SendMessage(system=author is Author.SYSTEM, **arguments)
+
+
+def _mark(
+    message_id: int | None = None,
+    message_ids: tuple[int, ...] | None = None,
+    conversation_id: str | None = None,
+) -> Command:
+    match message_id, message_ids, conversation_id:
+        case int(), None, None:
+            return MarkRead(message_ids=(message_id,))
+        case None, tuple(), None:
+            return MarkRead(message_ids=message_ids)
+        case None, None, str():
+            return MarkConversationRead(conversation_id=conversation_id)
+        case _:
+            raise InvalidFormat("Give one of messageId, messageIds and conversationId.")
+
+
+def _put_user(user_id: str, **profile: str) -> Command:
+    return PutUser(profile=Profile(id=user_id, **profile))
+
+
+_CONVERSATION = shape(conversation=reference("Conversation"))
+_CONVERSATIONS = shape(conversations=items("Conversation"), totalUnread=NUMBER, next=CURSOR)
+_MESSAGES = shape(messages=items("Message"), hasMore=FLAG)
+_USER = shape(user=reference("User"))
+_DONE = shape(success=SUCCESS)
+
+# --- the table ---------------------------------------------------------------------------------------
+
+ROUTES: tuple[Route[Any], ...] = (
+    Route(
+        name="listConversations",
+        method="GET",
+        path="/api/conversations",
+        summary="Your conversations, the most recently active first",
+        command=ListConversations,
+        reply=ConversationList,
+        shape=envelopes.conversations,
+        answer=_CONVERSATIONS,
+        query=camel.Listing(),
+    ),
+    Route(
+        name="createConversation",
+        method="POST",
+        path="/api/conversations",
+        summary="Make a group that you own, or a public room",
+        command=CreateConversation,
+        reply=ConversationReply,
+        shape=envelopes.conversation,
+        made=envelopes.is_new,
+        makes=True,
+        answer=_CONVERSATION,
+        body=bodies.NewConversation(),
+        example={"kind": "group", "name": "Salon", "memberIds": ["2"]},
+    ),
+    Route(
+        name="getConversation",
+        method="GET",
+        path="/api/conversations/{id}",
+        summary="One conversation",
+        command=GetConversation,
+        reply=ConversationReply,
+        shape=envelopes.conversation,
+        answer=_CONVERSATION,
+        place=bodies.ThisConversation(),
+    ),
+    Route(
+        name="putConversation",
+        method="PUT",
+        path="/api/conversations/{id}",
+        who=Who.SERVICE,
+        summary="Make or update a conversation under your own id; members are added, nobody is removed",
+        command=PutConversation,
+        reply=ConversationReply,
+        shape=envelopes.conversation,
+        made=envelopes.is_new,
+        makes=True,
+        answer=_CONVERSATION,
+        place=bodies.ChosenConversation(),
+        body=bodies.PutConversation(),
+        example={"kind": "group", "memberIds": ["1", "2"]},
+    ),
+    Route(
+        name="changeConversation",
+        method="PATCH",
+        path="/api/conversations/{id}",
+        summary="Rename a conversation, or change whether it is private",
+        command=ChangeConversation,
+        reply=ConversationReply,
+        shape=envelopes.conversation,
+        answer=_CONVERSATION,
+        place=bodies.ThisConversation(),
+        body=bodies.ConversationChange(),
+        example={"name": "Salon"},
+    ),
+    Route(
+        name="deleteConversation",
+        method="DELETE",
+        path="/api/conversations/{id}",
+        summary="Delete a group or room with all that is in it",
+        command=DeleteConversation,
+        reply=Done,
+        shape=envelopes.done,
+        answer=_DONE,
+        place=bodies.ThisConversation(),
+    ),
+    Route(
+        name="putMember",
+        method="PUT",
+        path="/api/conversations/{id}/members/{userId}",
+        summary="Add a user to a group, or change what a member may do",
+        command=PutMember,
+        reply=ConversationReply,
+        shape=envelopes.conversation,
+        made=envelopes.is_new,
+        makes=True,
+        answer=_CONVERSATION,
+        place=bodies.ThisMember(),
+        body=bodies.Membership(),
+        example={"role": "admin"},
+    ),
+    Route(
+        name="removeMember",
+        method="DELETE",
+        path="/api/conversations/{id}/members/{userId}",
+        summary="Take a user out of a group; yourself: leave it",
+        command=RemoveMember,
+        reply=Done,
+        shape=envelopes.done,
+        answer=_DONE,
+        place=bodies.ThisMember(),
+    ),
+    Route(
+        name="listMessages",
+        method="GET",
+        path="/api/conversations/{id}/messages",
+        summary="A page of a conversation, oldest first",
+        command=LoadHistory,
+        reply=HistoryPage,
+        shape=envelopes.messages,
+        answer=_MESSAGES,
+        place=bodies.ThisConversation(),
+        query=camel.Page(),
+    ),
+    Route(
+        name="sendMessage",
+        method="POST",
+        path="/api/conversations/{id}/messages",
+        summary="Send a message; a service may name its sender, or speak as the system",
+        command=_send,
+        reply=Sent,
+        shape=envelopes.message,
+        made=envelopes.is_new_message,
+        makes=True,
+        answer=shape(message=reference("Message")),
+        place=bodies.ThisConversation(),
+        body=bodies.NewMessage(),
+        example={"content": "Bonjour!", "clientMessageId": "draft-1"},
+    ),
+    Route(
+        name="listMessagesWithUser",
+        method="GET",
+        path="/api/messages/user/{id}",
+        summary="A page of your conversation with a user; empty while there is none",
+        command=LoadHistory,
+        reply=HistoryPage,
+        shape=envelopes.messages,
+        answer=_MESSAGES,
+        place=bodies.Partner(),
+        query=camel.Page(),
+    ),
+    Route(
+        name="listMessagesOfGroup",
+        method="GET",
+        path="/api/messages/group/{id}",
+        summary="A page of a group or room",
+        command=LoadHistory,
+        reply=HistoryPage,
+        shape=envelopes.messages,
+        answer=_MESSAGES,
+        place=bodies.ThisConversation(),
+        query=camel.Page(),
+    ),
+    Route(
+        name="markRead",
+        method="POST",
+        path="/api/messages/read",
+        summary="Mark all messages up to these, or a whole conversation, read",
+        command=_mark,
+        reply=Marked,
+        shape=envelopes.marked,
+        answer=shape(success=SUCCESS, totalUnread=NUMBER),
+        body=bodies.Read(),
+        example={"messageIds": ["123", "124"]},
+    ),
+    Route(
+        name="findUsers",
+        method="GET",
+        path="/api/users",
+        summary="Users whose id or one of whose names begins with a text",
+        command=FindUsers,
+        reply=UserList,
+        shape=envelopes.users,
+        answer=shape(users=items("Person"), next=CURSOR),
+        query=bodies.Search(),
+    ),
+    Route(
+        name="getUser",
+        method="GET",
+        path="/api/users/{id}",
+        summary="One user; the e-mail address only for themselves and services",
+        command=GetUser,
+        reply=UserReply,
+        shape=envelopes.user,
+        answer=_USER,
+        place=bodies.ThisUser(),
+    ),
+    Route(
+        name="putUser",
+        method="PUT",
+        path="/api/users/{id}",
+        who=Who.SERVICE,
+        summary="Make a user known, or replace their profile",
+        command=_put_user,
+        reply=UserReply,
+        shape=envelopes.user,
+        made=envelopes.is_new,
+        makes=True,
+        answer=_USER,
+        place=bodies.ThisUser(),
+        body=bodies.UserProfile(),
+        example={"firstName": "Alice", "role": "CLIENT"},
+    ),
+    Route(
+        name="getStatus",
+        method="GET",
+        path="/api/users/{id}/status",
+        summary="Whether a contact is online",
+        command=GetStatus,
+        reply=UserStatus,
+        shape=envelopes.status,
+        answer=reference("Status"),
+        place=bodies.ThisUser(),
+    ),
+)
+
+PAGES = (
+    Page(
+        name="getToken",
+        method="GET",
+        path="/api/messaging/token",
+        who=Who.COOKIE,
+        summary="The token of the HttpOnly cookie, for signing in over a socket",
+        answer=shape(token=TEXT),
+    ),
+    Page(
+        name="getHealth",
+        method="GET",
+        path="/healthz",
+        who=Who.ANYBODY,
+        summary="Whether the process lives",
+        answer={"type": "object"},
+    ),
+    Page(
+        name="getReadiness",
+        method="GET",
+        path="/readyz",
+        who=Who.ANYBODY,
+        summary="Whether it can serve; 503 while it cannot",
+        answer={"type": "object"},
+    ),
+    Page(
+        name="getMetrics",
+        method="GET",
+        path="/metrics",
+        who=Who.METRICS,
+        summary="Figures for Prometheus",
+        media="text/plain",
+        answer=TEXT,
+    ),
+    Page(
+        name="getOpenApi",
+        method="GET",
+        path="/api/openapi.json",
+        who=Who.ANYBODY,
+        summary="This document",
+        answer={"type": "object"},
+    ),
+)
+"""What the transport answers by itself."""
