@@ -80,7 +80,9 @@ async def serve(settings: Settings) -> None:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name. Connects to nothing yet."""
+    """The store that the settings name. Connects to nothing yet, but makes a database's folder."""
+    if settings.mongodb_uri is None:
+        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
     url = settings.mongodb_uri or str(settings.database_path)
     return stores.open_store(url, ids=IdSource(now).next)
 
