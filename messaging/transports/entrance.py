@@ -1,4 +1,4 @@
-"""The entrance: who is refused before a connection is made, the same for all transports (contract.md, 1.7).
+"""The entrance: who is refused before a connection is made, the same for all transports (docs/protocols.md, Limits).
 
 An address has a limited number of connections. One that signed in wrongly too often is refused with HTTP 429,
 but only with a bad token: nobody pays for a neighbour's failures.

@@ -1,4 +1,4 @@
-"""Which web pages may talk to us (contract.md, 7, Origins). Pure; REST and sockets share it."""
+"""Which web pages may talk to us (docs/protocols.md, Origins). Pure; REST and sockets share it."""
 
 from __future__ import annotations
 

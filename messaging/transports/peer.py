@@ -1,4 +1,4 @@
-"""The address that a request comes from (contract.md, 1.7). Pure."""
+"""The address that a request comes from (docs/protocols.md, Limits). Pure."""
 
 from __future__ import annotations
 

@@ -51,10 +51,10 @@ def _needs_a_walk(text: str | bytes, max_depth: int) -> bool:
 def _check(value: Any, max_depth: int) -> None:
     """Walk the value level by level, so that no depth can exhaust the stack."""
     level = [value]
-    for depth in range(max_depth + 2):
+    for depth in range(max_depth + 1):
         if not level:
             return
-        if depth > max_depth and any(isinstance(item, dict | list) for item in level):
+        if depth == max_depth and any(isinstance(item, dict | list) for item in level):
             raise UnfitJson("too deep")
         below: list[Any] = []
         for item in level:

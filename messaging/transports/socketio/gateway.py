@@ -24,7 +24,7 @@ class GatewayNamespace:
         self._wire = wire
 
     async def sign_in(self, place: Place, auth: Any) -> SessionClient:
-        """A session for whom the token names (contract.md, 1.6)."""
+        """A session for whom the token names (docs/protocols.md, Signing in)."""
         peer = place.handshake.peer
         identity = await self._identity(auth_token(auth) or place.handshake.token, peer)
         return SessionClient(self._gateway.admit(identity, self._wire, place, peer=peer))

@@ -35,6 +35,11 @@ class LocalRooms(socketio.AsyncManager):
         super().__init__(*args, **kwargs)
         self._own: dict[tuple[str, str], dict[str | None, None]] = {}
 
+    @property
+    def population(self) -> int:
+        """How many clients are in rooms, their own included."""
+        return len(self._own)
+
     async def start(self) -> None:
         """Begin to listen to other programs, where there is something to listen to."""
 

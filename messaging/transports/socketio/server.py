@@ -68,6 +68,11 @@ class SocketServer(socketio.AsyncServer):
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected, in a namespace or not."""
+        return len(self._connections)
+
     # What Engine.IO says
 
     async def opening(self, handshake: Handshake) -> None:
@@ -240,14 +245,6 @@ class SocketServer(socketio.AsyncServer):
         await self.manager.emit(
             event, data, namespace or "/", room=room, skip_sid=skip_sid, callback=callback, ignore_queue=True
         )
-
-    async def call(
-        self, event: str, data: Any = None, to: Any = None, sid: Any = None, **options: Any
-    ) -> Any:
-        """Emit to one client and wait for its ack. Raises ValueError without one."""
-        if not (to or sid):
-            raise ValueError("call needs a client")
-        return await super().call(event, data, to=to, sid=sid, **options)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Send a client away for good."""

@@ -33,6 +33,9 @@ GOODBYE_SECONDS = 3.0
 _LAST_WORDS = {farewells.UNSIGNED, farewells.REMOVED, farewells.SHUTDOWN, farewells.UNAVAILABLE}
 """Ends whose last packets are kept for a polling client that is between two polls."""
 
+_UNREADABLE = {1002: farewells.UNREADABLE, 1007: farewells.UNREADABLE, 1009: farewells.TOO_LARGE}
+"""What aiohttp found in the frames of a client, by the close code that it answered with."""
+
 
 class EngineSocket(AsyncSocket):
     """A connection of one client. `write` never waits; `end` is idempotent."""
@@ -62,6 +65,16 @@ class EngineSocket(AsyncSocket):
         self._flushing: asyncio.Task[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
         self._schedule_ping()
+
+    @property
+    def polling(self) -> bool:
+        """A poll of the client waits for an answer."""
+        return self._poll is not None and self._poll.alive
+
+    @property
+    def busy(self) -> bool:
+        """Something that the client sent is being handled."""
+        return self._incoming.locked()
 
     # Out
 
@@ -185,7 +198,7 @@ class EngineSocket(AsyncSocket):
 
     async def poll(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
         """A polling GET: answered as soon as there is something to say."""
-        if self._poll is not None and self._poll.alive:
+        if self._poll is not None and self.polling:
             self.end(farewells.UNREADABLE)
             raise Refused.bad_request()
         if self.upgraded:
@@ -269,7 +282,7 @@ class EngineSocket(AsyncSocket):
             except ValueError:
                 self.end(farewells.UNREADABLE)
         line.answer_goodbye()
-        self.end(farewells.TOO_LARGE if line.close_code == farewells.TOO_LARGE.code else farewells.LOST)
+        self.end(_UNREADABLE.get(line.close_code or 0, farewells.LOST))
 
     # Pings
 
@@ -292,7 +305,7 @@ class EngineSocket(AsyncSocket):
         self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
 
     def _silent(self) -> None:
-        if self._incoming.locked():  # its answer may be waiting behind a command that we have not finished
+        if self.busy:  # its answer may be waiting behind a command that we have not finished
             self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
         else:
             self.end(farewells.SILENT)
@@ -330,7 +343,7 @@ class EngineSocket(AsyncSocket):
         """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment."""
         if farewell is not farewells.LOST:
             self._outbox.append(CLOSE, live=False)
-        if self._poll is not None and self._poll.alive:
+        if self._poll is not None and self.polling:
             self._poll.wake()
         elif farewell in _LAST_WORDS:
             asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)

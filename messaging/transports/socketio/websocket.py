@@ -10,7 +10,7 @@ import asyncio
 import struct
 from typing import Any, Protocol, cast
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 LINGER_SECONDS = 0.8
 """How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
@@ -106,7 +106,8 @@ class Line:
         message = cast(Any, await self._ws.receive())
         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             return cast("str | bytes", message.data)
-        self.close_code = self._ws.close_code or _ABNORMAL
+        error = message.data
+        self.close_code = error.code if isinstance(error, WebSocketError) else self._ws.close_code
         return None
 
     def end(self, code: int) -> None:
@@ -122,7 +123,7 @@ class Line:
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first: so do we."""
-        if self.close_code != _ABNORMAL:
+        if self.close_code not in (None, _ABNORMAL):
             self.end(1000)
 
     def finish(self) -> web.WebSocketResponse:

@@ -126,13 +126,19 @@ class EchoApp:
         self.url = ""
 
     @property
+    def open_requests(self) -> int:
+        """How many TCP connections are open."""
+        assert self.runner.server is not None
+        return len(self.runner.server.connections)
+
+    @property
     def sockets(self) -> dict[str, EngineSocket]:
         sockets: dict[str, EngineSocket] = self.server.eio.sockets
         return sockets
 
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator[EchoApp]:
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1)
+        runner = self.runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()

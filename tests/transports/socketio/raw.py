@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, Self
 
 import aiohttp
 
 SECONDS = 5.0
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Wait until something is so, as soon as it is."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  the server has no event for each thing that a test asks about
+            await asyncio.sleep(0.005)
 
 
 class RawPolling:

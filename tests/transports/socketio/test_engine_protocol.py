@@ -13,7 +13,7 @@ from messaging.transports.origins import Origins
 from messaging.transports.socketio.handshake import Limits
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp
-from tests.transports.socketio.raw import RawPolling, RawWebSocket
+from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
 
 ENGINE = "/engine.io/"
 
@@ -203,11 +203,9 @@ async def test_packets_for_an_aborted_poll_come_with_the_next(
     waiting = asyncio.create_task(client.get())
     await until_polling(app, client)
     socket = app.engine.sockets[client.sid]
-    poll = socket._poll
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    while poll.alive:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not socket.polling)
     socket.write("4one")
     socket.write("4two")
     assert await client.poll() == ["4one", "4two"]
@@ -241,6 +239,4 @@ async def test_a_preflight_is_answered(start: StartEcho, http: aiohttp.ClientSes
 
 async def until_polling(app: EchoApp, client: RawPolling) -> None:
     """Wait until the client's GET has arrived at the server."""
-    async with asyncio.timeout(5):
-        while app.engine.sockets[client.sid]._poll is None:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: bool(app.engine.sockets[client.sid].polling))
