@@ -22,17 +22,16 @@ async def sign_in(ctx: Context, token: str) -> Identity:
     known = await ctx.people.known(identity.profile.id)
     profile = _merged(known, identity.profile)
     if profile != known:
-        await ctx.store.put_user(profile)
-        ctx.people.note(profile)
+        profile = await _keep(ctx, identity.profile)
     return replace(identity, profile=profile)
 
 
 async def authenticate(ctx: Context, actor: Actor, command: Authenticate) -> Outcome:
     """Go on with a new token for the same user; any other token is refused and ends nothing."""
-    identity = await sign_in(ctx, command.token)
+    identity = await ctx.tokens.verify(command.token)
     if identity.profile.id != actor.user_id:
         raise AuthFailed("This token belongs to another user.")
-    return Outcome(reply=Authenticated(identity=identity))
+    return Outcome(reply=Authenticated(identity=await sign_in(ctx, command.token)))
 
 
 async def get_user(ctx: Context, actor: Actor, command: GetUser) -> Outcome:
@@ -70,6 +69,15 @@ async def ensure_users(ctx: Context, actor: Actor, user_ids: Collection[str]) ->
         if not actor.service:
             raise UserNotFound
         await ctx.store.put_user(Profile(id=user_id))
+
+
+async def _keep(ctx: Context, told: Profile) -> Profile:
+    """Store what a token says on top of what is stored now: what was known may be some seconds old."""
+    user = (await ctx.store.users([told.id])).get(told.id)
+    profile = _merged(user.profile if user else None, told)
+    await ctx.store.put_user(profile)
+    ctx.people.note(profile)
+    return profile
 
 
 def _merged(known: Profile | None, told: Profile) -> Profile:
