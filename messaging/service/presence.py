@@ -5,7 +5,7 @@ from __future__ import annotations
 from messaging.domain.commands import Actor, GetStatus, ListOnlineUsers, SetStatus
 from messaging.domain.errors import UserNotFound
 from messaging.domain.events import PresenceChanged
-from messaging.domain.models import Kind, Membership, Profile, Status, User
+from messaging.domain.models import Conversation, Kind, Membership, Profile, Status, User
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Done, OnlineUsers, UserStatus
 from messaging.service.context import Context, Outcome
@@ -36,18 +36,12 @@ async def list_online_users(ctx: Context, actor: Actor, command: ListOnlineUsers
     """Who of a conversation is online; of a public room, who watches it. The caller included."""
     seat = await ctx.seats.find(command.conversation_id, actor.user_id)
     conversation = permit(Action.READ, seat.conversation, seat.role, service=actor.service)
-    if conversation.kind is Kind.ROOM:
-        there = set(await ctx.presence.everybody(command.conversation_id, limit=MAX_ONLINE_USERS))
-    else:
-        members = await ctx.store.members(command.conversation_id, limit=_MEMBERS_ASKED)
-        there = set(await ctx.presence.among(ONLINE, [member.user_id for member in members]))
-    visible = await _visible(ctx, there - {actor.user_id})
-    if ctx.policy.presence is False:
-        visible = set()
-    if seat.role is not None or actor.user_id in there:
-        visible.add(actor.user_id)
-    listed = tuple(sorted(visible)[:MAX_ONLINE_USERS])
-    return Outcome(reply=OnlineUsers(conversation_id=command.conversation_id, user_ids=listed))
+    own = {actor.user_id}
+    here = seat.role is not None or bool(await ctx.presence.among(conversation.id, own))
+    others = await _visible(ctx, await _there(ctx, conversation) - own) if ctx.policy.presence else set()
+    listed = own.union(sorted(others)[: MAX_ONLINE_USERS - 1]) if here else others
+    user_ids = tuple(sorted(listed)[:MAX_ONLINE_USERS])
+    return Outcome(reply=OnlineUsers(conversation_id=conversation.id, user_ids=user_ids))
 
 
 async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:
@@ -106,6 +100,13 @@ def shares_presence(ctx: Context, membership: Membership) -> bool:
 async def _user(ctx: Context, user_id: str) -> User:
     users = await ctx.store.users([user_id])
     return users.get(user_id) or User(profile=Profile(id=user_id))
+
+
+async def _there(ctx: Context, conversation: Conversation) -> set[str]:
+    if conversation.kind is Kind.ROOM:
+        return set(await ctx.presence.everybody(conversation.id, limit=MAX_ONLINE_USERS))
+    members = await ctx.store.members(conversation.id, limit=_MEMBERS_ASKED)
+    return set(await ctx.presence.among(ONLINE, [member.user_id for member in members]))
 
 
 async def _visible(ctx: Context, user_ids: set[str]) -> set[str]:
