@@ -1,0 +1,209 @@
+"""One of everything that a dialect may have to tell, with all optional parts and with none."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    MessageSent,
+    MessagesRead,
+    PresenceChanged,
+    Receipt,
+    TypingChanged,
+    UnreadChanged,
+)
+from messaging.domain.models import (
+    SYSTEM,
+    Attachment,
+    Author,
+    Conversation,
+    ConversationView,
+    Identity,
+    Kind,
+    Member,
+    Membership,
+    MemberView,
+    Message,
+    MessageView,
+    Profile,
+    Reaction,
+    Role,
+    Status,
+)
+from messaging.domain.replies import (
+    Authenticated,
+    ConversationList,
+    ConversationReply,
+    Done,
+    HistoryPage,
+    Joined,
+    Left,
+    Marked,
+    OnlineUsers,
+    Reply,
+    Sent,
+    UserList,
+    UserReply,
+    UserStatus,
+)
+
+NOW = datetime(2025, 10, 23, 9, 30, 0, 120_000, tzinfo=UTC)
+NOW_TEXT = "2025-10-23T09:30:00.120Z"
+LATER = NOW + timedelta(seconds=1)
+
+EMAIL = "alice@example.com"
+ALICE = Profile(
+    id="5",
+    username="alice",
+    name="Alice",
+    first_name="Alice",
+    last_name="Martin",
+    salon_name="InkStudio",
+    image="/alice.png",
+    role="CLIENT",
+    email=EMAIL,
+)
+HOST = Profile(id="host", role="service", email=EMAIL)
+BOB = Profile(id="bob")
+
+GROUP = Conversation(
+    id="1", kind=Kind.GROUP, name="Salon", private=True, created_at=NOW, updated_at=LATER, member_count=2
+)
+PAIR = Conversation(id="dm:5:bob", kind=Kind.DIRECT, created_at=NOW, updated_at=NOW, member_count=2)
+
+PLAIN = Message(
+    id=123, conversation_id="1", seq=7, sender_id="bob", sender_seq=3, content="Bonjour!", created_at=NOW
+)
+FULL = Message(
+    id=124,
+    conversation_id="1",
+    seq=8,
+    sender_id="5",
+    sender_seq=5,
+    content="Voici",
+    attachments=(
+        Attachment(id="0", url="https://example.com/a.pdf", file_name="a.pdf"),
+        Attachment(id="v", url="/v.ogg", file_name="v.ogg", file_size=9, mime_type="audio/ogg", duration=1.5),
+    ),
+    reply_to=123,
+    client_message_id="42",
+    device="phone",
+    created_at=NOW,
+    rev=2,
+    edited_at=LATER,
+    reactions=(Reaction(emoji="👍", user_ids=tuple(str(n) for n in range(60))),),
+)
+DELETED = Message(
+    id=125,
+    conversation_id="1",
+    seq=9,
+    sender_id="5",
+    sender_seq=6,
+    content="",
+    created_at=NOW,
+    deleted_at=LATER,
+)
+SPOKEN = Message(
+    id=126,
+    conversation_id="1",
+    seq=10,
+    sender_id="system",
+    sender_seq=1,
+    author=Author.SYSTEM,
+    content="Bob joined",
+    created_at=NOW,
+)
+
+VIEWS = (
+    MessageView(message=PLAIN, sender=BOB),
+    MessageView(message=FULL, sender=ALICE, read_at=LATER),
+    MessageView(message=DELETED, sender=HOST),
+    MessageView(message=SPOKEN, sender=SYSTEM),
+)
+MINE = Membership(
+    conversation=GROUP,
+    member=Member(conversation_id="1", user_id="5", role=Role.OWNER, joined_at=NOW, cursor=7, own_read=4),
+    last_seq=10,
+    own_sent=6,
+    active_at=NOW,
+)
+MEMBERS = (MemberView(profile=ALICE, role=Role.OWNER), MemberView(profile=HOST, role=Role.MEMBER))
+VIEW = ConversationView(conversation=GROUP, last_seq=8, last_message=VIEWS[1], members=MEMBERS, mine=MINE)
+SHARED_VIEW = ConversationView(conversation=GROUP, last_seq=8, last_message=VIEWS[1], members=MEMBERS)
+BARE_VIEW = ConversationView(conversation=PAIR, last_seq=0)
+
+READ = MessagesRead(
+    conversation=GROUP,
+    reader=ALICE,
+    cursor=9,
+    own_read=2,
+    receipts=(
+        Receipt(message_id=123, seq=7, sender_id="bob"),
+        Receipt(message_id=126, seq=10, sender_id="system"),
+    ),
+    pushed=True,
+    at=NOW,
+)
+
+
+def events() -> list[Event]:
+    """Every class of event, in all its forms."""
+    unseen = MessagesRead(
+        conversation=GROUP, reader=BOB, cursor=9, own_read=0, receipts=(), pushed=False, at=NOW
+    )
+    presence = [
+        PresenceChanged(
+            user=user, status=status, crossed=crossed, last_seen=last, conversations=("1",), at=NOW
+        )
+        for user, status, crossed, last in itertools.product((ALICE, BOB), Status, (True, False), (NOW, None))
+    ]
+    return [
+        *(MessageSent(conversation=GROUP, message=view.message, sender=view.sender) for view in VIEWS),
+        TypingChanged(conversation=GROUP, user=ALICE, active=True, at=NOW),
+        TypingChanged(conversation=PAIR, user=BOB, active=False, at=NOW),
+        READ,
+        unseen,
+        *presence,
+        ConversationChanged(view=SHARED_VIEW, at=NOW),
+        ConversationChanged(view=BARE_VIEW, at=NOW),
+        MemberAdded(user_id="5", view=SHARED_VIEW, at=NOW),
+        MemberRemoved(user_id="5", conversation=GROUP, at=NOW),
+        ConversationDeleted(conversation=GROUP, at=NOW),
+        UnreadChanged(user_id="5", total=3, conversation_id="1", unread=2, at=NOW),
+        UnreadChanged(user_id="5", total=0, at=NOW),
+    ]
+
+
+def replies() -> list[Reply]:
+    """Every class of reply, in all its forms."""
+    return [
+        Done(),
+        Joined(conversation=GROUP, messages=VIEWS, has_more=True, missing=True, last_seq=900, online=("5",)),
+        Joined(conversation=PAIR),
+        Left(conversation_id="1"),
+        *(Sent(conversation=GROUP, view=view) for view in VIEWS),
+        Sent(conversation=GROUP, view=VIEWS[1], repeated=True),
+        HistoryPage(conversation=GROUP, messages=VIEWS, has_more=True, last_seq=10),
+        HistoryPage(conversation=None, with_user="bob"),
+        Marked(total_unread=2, again=(READ,)),
+        Marked(total_unread=0),
+        ConversationList(conversations=(VIEW, BARE_VIEW), total_unread=2, next="x"),
+        ConversationList(conversations=(), total_unread=0),
+        ConversationReply(view=VIEW, created=True),
+        ConversationReply(view=BARE_VIEW),
+        OnlineUsers(conversation_id="1", user_ids=("1", "5", "bob")),
+        UserReply(profile=ALICE, private=True, created=True),
+        UserReply(profile=HOST),
+        UserList(profiles=(ALICE, HOST, BOB), next="bob"),
+        UserList(profiles=()),
+        UserStatus(user_id="5", status=Status.AWAY, last_seen=NOW),
+        UserStatus(user_id="bob", status=Status.OFFLINE),
+        Authenticated(identity=Identity(profile=ALICE, expires_at=NOW)),
+        Authenticated(identity=Identity(profile=ALICE)),
+    ]

@@ -1,0 +1,223 @@
+"""Every dialect can tell every event and every refusal, and understands or refuses whatever it is sent."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging.dialects import DIALECTS
+from messaging.dialects.base import Dialect, Frame, Hears, Request
+from messaging.dialects.namespace import Namespace, Row
+from messaging.domain import errors, ids
+from messaging.domain.commands import Command
+from messaging.domain.errors import ClientError, Code, InvalidFormat
+from messaging.domain.events import Event
+from messaging.domain.replies import HistoryPage, Reply
+from tests.dialects import examples, wrong
+
+NULLABLE = {"next", "expiresAt", "lastSeen"}
+"""Keys that are always there and may have nothing to say; all other absent ones are left out."""
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+ID_KEYS = {"id", "conversationId", "messageId", "senderId", "userId", "readBy", "replyTo", "onlineUsers"}
+TIME_KEYS = {"readAt", "createdAt", "updatedAt", "editedAt", "deletedAt", "sentAt", "timestamp", "lastSeen"}
+
+ALL_ERRORS: list[ClientError] = [
+    error(field="content", retryAfter=2) for error in ClientError.__subclasses__()
+]
+DIALECT_ROWS = [
+    pytest.param(dialect, row, id=f"{dialect.name} {row.name}")
+    for dialect in DIALECTS.values()
+    if isinstance(dialect, Namespace)
+    for row in dialect.rows.values()
+]
+dialects = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
+rows = pytest.mark.parametrize(("dialect", "row"), DIALECT_ROWS)
+
+
+def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a JSON document that is no container, with the nearest key above it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            assert isinstance(name, str)
+            yield from walk(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from walk(inner, key)
+    else:
+        yield key, value
+
+
+def check_payload(dialect: Dialect, payload: Any) -> None:
+    """The rules that hold for whatever a dialect sends."""
+    assert json.loads(json.dumps(payload, allow_nan=False)) == payload
+    assert examples.EMAIL not in json.dumps(payload)
+    for key, value in walk(payload):
+        assert type(value) in (str, int, float, bool, type(None))
+        assert value is not None or key in NULLABLE
+        assert key != "role" or value != "service"
+        if key in ID_KEYS and not (key == "id" and value in ("0", "v")):  # attachments' ids are their own
+            assert value == (ids.numeric(str(value)) if dialect.name == "chat" else str(value))
+        if key in TIME_KEYS:
+            assert TIME.fullmatch(value)
+
+
+def request_of(dialect: Namespace, row: Row[Any], payload: object) -> Request:
+    (request,) = dialect.requests(Frame(row.name, payload))
+    return request
+
+
+def test_the_examples_show_every_event_and_every_reply() -> None:
+    assert {type(event) for event in examples.events()} == set(typing.get_args(Event))
+    assert {type(reply) for reply in examples.replies()} == set(typing.get_args(Reply))
+
+
+def test_there_is_one_error_for_each_code() -> None:
+    assert {error.code for error in ALL_ERRORS} == set(Code)
+
+
+@dialects
+def test_a_dialect_goes_by_its_name_and_says_what_it_hears(dialect: Dialect) -> None:
+    assert DIALECTS[dialect.name] is dialect
+    assert dialect.hears in Hears
+    assert isinstance(dialect.writes_need_join, bool)
+    assert dialect.budget
+
+
+@dialects
+@pytest.mark.parametrize("event", examples.events(), ids=lambda event: type(event).__name__)
+def test_every_event_is_told_by_the_rules(dialect: Dialect, event: Event) -> None:
+    for frame in dialect.render(event):
+        assert frame.name
+        check_payload(dialect, frame.payload)
+
+
+@dialects
+@pytest.mark.parametrize("error", ALL_ERRORS, ids=lambda error: error.code)
+def test_every_refusal_is_told_by_the_rules(dialect: Dialect, error: ClientError) -> None:
+    request = Request(name="x", error=error, named={"conversationId": 1 if dialect.name == "chat" else "1"})
+    answer = dialect.refusal(request, error, examples.NOW)
+    check_payload(dialect, answer.ack)
+    (frame,) = answer.frames
+    assert frame.name == "error"
+    assert frame.payload["code"] == error.code
+    assert frame.payload["message"] == error.message
+    assert frame.payload["details"] == {**request.named, "field": "content", "retryAfter": 2}
+
+
+@dialects
+def test_the_details_of_a_refusal_are_an_object_also_when_nothing_was_named(dialect: Dialect) -> None:
+    (frame,) = dialect.refusal(None, errors.Internal(), examples.NOW).frames
+    assert frame.payload["details"] == {}
+
+
+@rows
+def test_every_command_has_an_example_that_is_understood(dialect: Namespace, row: Row[Any]) -> None:
+    request = request_of(dialect, row, row.example)
+    assert request.error is None
+    assert isinstance(request.command, typing.get_args(Command))
+    assert row.summary.endswith(".")
+
+
+@rows
+def test_every_command_can_be_answered_by_the_rules(dialect: Namespace, row: Row[Any]) -> None:
+    request = request_of(dialect, row, row.example)
+    answered = [reply for reply in examples.replies() if isinstance(reply, row.reply)]
+    assert answered
+    for reply in answered:
+        answer = dialect.reply(request, reply, examples.NOW)
+        assert answer.ack is not None
+        assert answer.ack["success"] is True
+        assert answer.ack["message"]
+        check_payload(dialect, answer.ack)
+        for frame in answer.frames:
+            check_payload(dialect, frame.payload)
+
+
+@rows
+def test_a_reply_of_another_command_is_a_bug_and_not_an_answer(dialect: Namespace, row: Row[Any]) -> None:
+    request = request_of(dialect, row, row.example)
+    for reply in examples.replies():
+        if not isinstance(reply, (row.reply, HistoryPage) if row.pages else row.reply):
+            with pytest.raises(TypeError):
+                dialect.reply(request, reply, examples.NOW)
+
+
+@rows
+def test_what_is_no_object_is_refused(dialect: Namespace, row: Row[Any]) -> None:
+    for payload in wrong.NO_OBJECTS:
+        request = request_of(dialect, row, payload)
+        assert isinstance(request.error, InvalidFormat)
+        assert request.command is None
+
+
+@rows
+def test_a_missing_payload_is_refused_by_all_but_commands_that_need_nothing(
+    dialect: Namespace, row: Row[Any]
+) -> None:
+    for payload in (None, {}):
+        error = request_of(dialect, row, payload).error
+        if row.name == "list-conversations":
+            assert error is None
+        else:
+            assert isinstance(error, InvalidFormat)
+
+
+@rows
+def test_every_wrong_value_of_every_field_is_refused_by_name(dialect: Namespace, row: Row[Any]) -> None:
+    keys = [key for key in wrong.WRONG if key in {f.data_key for f in row.form.parts.values()}]
+    assert {f.data_key for f in row.form.parts.values()} == set(keys)
+    for key in keys:
+        for value in wrong.WRONG[key]:
+            # A field that may be left out may be null.
+            request = request_of(dialect, row, row.example | {key: value})
+            assert isinstance(request.error, InvalidFormat), (key, value)
+            assert request.command is None
+            field = request.error.details["field"]
+            assert isinstance(field, str)
+            assert field.split(".")[0] == key
+            assert key not in request.named
+
+
+@rows
+def test_unknown_fields_are_ignored(dialect: Namespace, row: Row[Any]) -> None:
+    extra = {"$where": "1", "__proto__": {}, "sender_id": "2", "system": True, "senderId": 3}
+    assert request_of(dialect, row, row.example | extra) == request_of(dialect, row, row.example)
+
+
+@rows
+def test_a_refusal_never_repeats_what_was_written(dialect: Namespace, row: Row[Any]) -> None:
+    canary = "canary/" + "x" * 3000
+    for key in (field.data_key for field in row.form.parts.values()):
+        for value in (canary, [canary], {canary: canary}, [{"url": canary}], [{canary: canary}]):
+            request = request_of(dialect, row, row.example | {key: value})
+            if request.error is not None:
+                answer = dialect.refusal(request, request.error, examples.NOW)
+                assert "canary" not in json.dumps([answer.ack, answer.frames[0].payload])
+
+
+@dialects
+@pytest.mark.parametrize(
+    "name", ["edit-message", "message:edit", "search-messages", "message:react", "", "connect", "\ud800"]
+)
+def test_unknown_commands_are_refused_with_a_clear_text(dialect: Dialect, name: str) -> None:
+    (request,) = dialect.requests(Frame(name, {"messageId": 1}))
+    assert isinstance(request.error, InvalidFormat)
+    assert request.error.message == "This server has no such command."
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
+@given(data=st.data())
+def test_no_payload_whatever_makes_a_dialect_raise(dialect: Namespace, data: st.DataObject) -> None:
+    row = data.draw(st.sampled_from(list(dialect.rows.values())))
+    own = st.sampled_from([str(field.data_key) for field in row.form.parts.values()])
+    payload = data.draw(wrong.json | st.dictionaries(own, wrong.json))
+    request = request_of(dialect, row, payload)
+    assert (request.command is None) != (request.error is None)
+    assert request.error is None or request.error.code is Code.INVALID_FORMAT
