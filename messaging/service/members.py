@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from messaging.domain.commands import Actor, PutMember, RemoveMember
 from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, UserNotFound
-from messaging.domain.events import MemberRemoved
+from messaging.domain.events import Event, MemberRemoved
 from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action
 from messaging.domain.replies import ConversationReply, Done
@@ -22,10 +22,13 @@ _ATTEMPTS = 8
 async def put_member(ctx: Context, actor: Actor, command: PutMember) -> Outcome:
     """Add a user to a group, or change a member's role."""
     for _ in range(_ATTEMPTS):
-        member = await ctx.store.member(command.conversation_id, command.user_id)
-        outcome = await (
-            _add(ctx, actor, command) if member is None else _change(ctx, actor, command, member)
-        )
+        # The conversation first: whatever changes after that raises its version, and saving fails.
+        group = await _group(ctx, actor, command.conversation_id, Action.ADD_MEMBER)
+        member = await ctx.store.member(group.id, command.user_id)
+        if member is None:
+            outcome = await _add(ctx, actor, command, group)
+        else:
+            outcome = await _change(ctx, actor, command, group, member)
         if outcome is not None:
             return outcome
     raise Conflict("This conversation is being changed by others.")
@@ -52,8 +55,7 @@ async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Ou
     raise Conflict("This conversation is being changed by others.")
 
 
-async def _add(ctx: Context, actor: Actor, command: PutMember) -> Outcome | None:
-    group = await _group(ctx, actor, command.conversation_id, Action.ADD_MEMBER)
+async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversation) -> Outcome | None:
     role = command.role or Role.MEMBER
     if role is not Role.MEMBER:
         await permitted(ctx, actor, group.id, Action.GIVE_ROLE)
@@ -67,19 +69,21 @@ async def _add(ctx: Context, actor: Actor, command: PutMember) -> Outcome | None
     return Outcome(reply=ConversationReply(view=view, created=True), events=events)
 
 
-async def _change(ctx: Context, actor: Actor, command: PutMember, member: Member) -> Outcome | None:
-    changes = command.role is not None and command.role is not member.role
-    action = Action.GIVE_ROLE if changes else Action.ADD_MEMBER
-    group = await _group(ctx, actor, command.conversation_id, action)
-    new = next_version(ctx, group)
-    if changes and command.role is not None:
-        promoted = _with_role(member, command.role)
-        heirs = await _heirs(ctx, member) if member.role is Role.OWNER else []
-        if not await ctx.store.save(new, put=[promoted, *heirs]):
+async def _change(
+    ctx: Context, actor: Actor, command: PutMember, group: Conversation, member: Member
+) -> Outcome | None:
+    events: tuple[Event, ...] = ()
+    if command.role is not None and command.role is not member.role:
+        await permitted(ctx, actor, group.id, Action.GIVE_ROLE)
+        heirs = await _heirs(ctx, member)
+        if member.role is Role.OWNER and group.member_count == 1:
+            raise Conflict("Who is alone in a group stays its owner.")
+        group = next_version(ctx, group)
+        if not await ctx.store.save(group, put=[_with_role(member, command.role), *heirs]):
             return None
-    mine = await ctx.store.membership(group.id, actor.user_id)
-    view = await conversation_view(ctx, new if changes else group, mine)
-    return Outcome(reply=ConversationReply(view=view), events=await changed(ctx, new) if changes else ())
+        events = await changed(ctx, group)
+    view = await conversation_view(ctx, group, await ctx.store.membership(group.id, actor.user_id))
+    return Outcome(reply=ConversationReply(view=view), events=events)
 
 
 async def _group(ctx: Context, actor: Actor, conversation_id: str, action: Action) -> Conversation:
