@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +23,14 @@ from tests.conftest import missing
 from tests.servers import MongoServer, program, with_database
 from tests.stores.build import conversation, draft, everything, mark, member, send, stored
 
-pytestmark = pytest.mark.real
+pytestmark = [
+    pytest.mark.real,
+    # PyMongo leaves its socket to the garbage collector where it is closed while it connects (4.17 to 4.20).
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 
 Documents = pymongo.MongoClient[dict[str, Any]]
 FailPoint = Callable[..., None]
@@ -52,6 +60,13 @@ def documents(mongodb_uri: str) -> Iterator[Any]:
     """The database of `store`, as mongosh shows it."""
     with Documents(mongodb_uri) as client:
         yield client.get_default_database()
+
+
+@pytest.fixture(autouse=True)
+def _collect_sockets() -> Iterator[None]:
+    """See `pytestmark`: in here, and not in the midst of another module's test."""
+    yield
+    gc.collect()
 
 
 def seqs(messages: Sequence[Message]) -> list[int]:
