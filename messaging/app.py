@@ -118,11 +118,11 @@ class Service:
 
     def web_app(self) -> web.Application:
         """All transports on one application; what they stand on lives as long as it does."""
-        app = web.Application(client_max_size=self.settings.max_frame_bytes)
-        app.cleanup_ctx.append(self._living)
         origins = Origins(self.settings.cors_origins, self.settings.development)
-        self._mount_socketio(app, origins)
         rest = Rest(self.gateway, origins, trusted_hops=self.settings.trusted_hops)
+        app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=[rest.middleware()])
+        app.cleanup_ctx.append(self._living)
+        self._mount_socketio(app, origins)
         operations = Operations(
             self.gateway,
             self.store,
@@ -135,16 +135,12 @@ class Service:
 
     def _mount_socketio(self, app: web.Application, origins: Origins) -> None:
         settings = self.settings
-        entrance = Entrance(
-            self.gateway, max_connections_per_address=settings.max_connections_per_address
-        )
+        entrance = Entrance(self.gateway, max_connections_per_address=settings.max_connections_per_address)
         namespaces = {
             f"/{name}": GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, f"/{name}"))
             for name, dialect in DIALECTS.items()
         }
-        limits = Limits(
-            max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes
-        )
+        limits = Limits(max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes)
         server = create_socketio(
             namespaces,
             limits=limits,

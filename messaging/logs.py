@@ -25,7 +25,10 @@ _SECRETS = (
     (re.compile(r"://[^\s/@\"']*:[^\s/\"']*@"), "://[credentials]@"),
 )
 
-_LIBRARIES = ("aiohttp", "asyncio", "engineio", "pymongo", "redis", "socketio")
+_LIBRARIES = (
+    *("aiohttp", "asyncio", "engineio", "pymongo", "redis", "socketio"),
+    "messaging.transports.socketio.host",  # what the Socket.IO libraries say through our subclasses
+)
 
 
 def set_up(log_format: str, level: str, *, stream: TextIO | None = None) -> None:

@@ -54,11 +54,11 @@ def _mark(
 ) -> Command:
     match message_id, message_ids, conversation_id:
         case int(), None, None:
-            return MarkRead(message_ids=(message_id,))
+            return MarkRead(message_ids=(message_id,), count_unread=True)
         case None, tuple(), None:
-            return MarkRead(message_ids=message_ids)
+            return MarkRead(message_ids=message_ids, count_unread=True)
         case None, None, str():
-            return MarkConversationRead(conversation_id=conversation_id)
+            return MarkConversationRead(conversation_id=conversation_id, count_unread=True)
         case _:
             raise InvalidFormat("Give one of messageId, messageIds and conversationId.")
 

@@ -116,12 +116,15 @@ def reactions(put: Iterable[Reaction]) -> list[Payload]:
 def conversation(seen: ConversationView) -> Payload:
     """A conversation; what concerns the asking user alone only where the view has it."""
     kept = seen.conversation
+    changed = kept.updated_at
+    if seen.last_message is not None:
+        changed = max(changed, seen.last_message.message.created_at)
     shown: Payload = {
         "id": kept.id,
         "kind": kept.kind.value,
         "private": kept.private,
         "createdAt": time(kept.created_at),
-        "updatedAt": time(kept.updated_at),
+        "updatedAt": time(changed),
         "lastSeq": seen.last_seq,
         "memberCount": kept.member_count,
     }

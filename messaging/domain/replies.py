@@ -69,7 +69,8 @@ class HistoryPage:
 class Marked:
     """The cursors are where they were asked to be.
 
-    `total_unread` is None where the command did not ask for it. `again` tells what had been read before already: nobody else hears of it a second time.
+    `total_unread` is None where the command did not ask for it. `again` tells what had been read before
+    already: nobody else hears of it a second time.
     """
 
     total_unread: int | None = None

@@ -75,8 +75,9 @@ class Gateway:
         """Take no new connections, finish what was begun, then tell the clients to come back elsewhere."""
         self.draining = True
         deadline = time.monotonic() + seconds
-        while any(session.busy for session in self.sessions) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  one look at all sessions beats an event in each
+        # Looking at all sessions now and then costs less than an event in each of them.
+        while any(s.busy for s in self.sessions) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
         await self._say_goodbye(list(self.sessions))
 
     async def close(self) -> None:
@@ -190,6 +191,20 @@ class Gateway:
                 return await HANDLERS[type(command)](self.ctx, actor, command)
         except TimeoutError:
             raise Unavailable from None
+
+    async def perform(self, actor: Actor, command: Command) -> Outcome:
+        """Carry a command out and tell everybody what it led to, also when nobody waits for it any more."""
+        result = await self.attempt(self.execute(actor, command))
+        if result.done():
+            outcome = result.result()
+            self.publish(outcome.events)
+            return outcome
+        result.add_done_callback(self._publish_outcome)
+        return await asyncio.shield(result)
+
+    def _publish_outcome(self, result: Future[Outcome]) -> None:
+        if not result.cancelled() and result.exception() is None:
+            self.publish(result.result().events)
 
     async def attempt(self, work: Awaitable[Result]) -> Future[Outcome]:
         """Begin some work. The future holds its outcome, or whatever it raised, now or later."""

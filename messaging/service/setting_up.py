@@ -23,9 +23,7 @@ async def _ensure_group(ctx: Context, group_id: str, user_ids: Sequence[str]) ->
     known = await ctx.store.users(user_ids)
     for user_id in user_ids:
         if user_id not in known:
-            await ctx.store.put_user(
-                Profile(id=user_id, username=user_id, name=user_id.capitalize())
-            )
+            await ctx.store.put_user(Profile(id=user_id, username=user_id, name=user_id.capitalize()))
     now = ctx.clock()
     group = Conversation(
         id=group_id, kind=Kind.GROUP, created_at=now, updated_at=now, member_count=len(user_ids)

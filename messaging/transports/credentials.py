@@ -1,4 +1,4 @@
-"""Which token decides who a connection belongs to (docs/protocols.md, Signing in). Pure: it verifies nothing."""
+"""Which token decides who a connection belongs to (docs/protocols.md). Pure: it verifies nothing."""
 
 from __future__ import annotations
 

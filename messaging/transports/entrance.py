@@ -1,4 +1,4 @@
-"""The entrance: who is refused before a connection is made, the same for all transports (docs/protocols.md, Limits).
+"""The entrance: who is refused before a connection is made, the same for all transports.
 
 An address has a limited number of connections. One that signed in wrongly too often is refused with HTTP 429,
 but only with a bad token: nobody pays for a neighbour's failures.

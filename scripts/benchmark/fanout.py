@@ -56,7 +56,9 @@ class Client(asyncio.Protocol):
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         self.transport.write(
             b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key.encode() + b"\r\n\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+            + key.encode()
+            + b"\r\n\r\n"
         )
         self.say("40/messaging," + json.dumps({"token": token}))
         await asyncio.sleep(0.05)  # nothing is handled before sign-in has succeeded
@@ -70,7 +72,9 @@ class Client(asyncio.Protocol):
             while number - self.acks >= window:
                 self.wake.clear()
                 await self.wake.wait()
-            self.say(f'42/messaging,{number}["send-message",{{"conversationId":"{ROOM}","content":"{number:032}"}}]')
+            self.say(
+                f'42/messaging,{number}["send-message",{{"conversationId":"{ROOM}","content":"{number:032}"}}]'
+            )
         while self.acks < messages:
             self.wake.clear()
             await self.wake.wait()
@@ -89,7 +93,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(server: ServerProcess, clients: list[Client], window: int, messages: int) -> tuple[float, float, float]:
+async def measure(
+    server: ServerProcess, clients: list[Client], window: int, messages: int
+) -> tuple[float, float, float]:
     """Deliveries a second, sends a second, and CPU microseconds of the server per delivery."""
     before = sum(client.events for client in clients)
     cpu, start = cpu_seconds(server.pid), time.perf_counter()

@@ -1,0 +1,162 @@
+"""REST over HTTP: moves requests to the table of routes in `dialects/routes.py`, and answers back.
+
+The token comes in the Authorization header; in the cookie for reading, or from an allowed Origin.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from messaging import __version__
+from messaging.dialects import openapi, rest
+from messaging.dialects.routes import ROUTES
+from messaging.domain.commands import Actor
+from messaging.domain.errors import (
+    AuthFailed,
+    InvalidFormat,
+    PayloadTooLarge,
+    PermissionDenied,
+)
+from messaging.domain.models import Identity
+from messaging.gateway.gateway import Gateway
+from messaging.transports import strict_json
+from messaging.transports.credentials import bearer
+from messaging.transports.origins import Origins
+from messaging.transports.peer import peer_address
+
+API = "/api/"
+COOKIE = "access_token"
+_READING = ("GET", "HEAD")
+_ELSEWHERE = ("cross-site", "same-site")
+"""What `Sec-Fetch-Site` says of requests that another site's page makes (W3C Fetch Metadata)."""
+
+logger = logging.getLogger("messaging.http")
+
+
+class Rest:
+    """All routes under `/api/`."""
+
+    def __init__(self, gateway: Gateway, origins: Origins, *, trusted_hops: int = 0) -> None:
+        self._gateway = gateway
+        self._origins = origins
+        self._trusted_hops = trusted_hops
+        self._openapi = strict_json.dumps(openapi.document(__version__))
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is served, and by whom."""
+        return [
+            *(web.route(route.method, route.path, self._serving(route)) for route in ROUTES),
+            web.get("/api/messaging/token", self.token),
+            web.get("/api/openapi.json", self.openapi),
+        ]
+
+    def _serving(self, route: rest.Route[Any]) -> Handler:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            identity = await self._sign_in(request)
+            body = await _body(request)
+            asked = route.request(request.match_info, request.query, body)
+            if asked.command is None:
+                return _response(rest.refusal(asked, asked.error or InvalidFormat()))
+            actor = Actor(identity=identity, service=identity.service)
+            try:
+                outcome = await self._gateway.perform(actor, asked.command)
+            except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+                return _response(rest.refusal(asked, self._gateway.refusal_of(error)))
+            return _response(route.respond(outcome.reply))
+
+        return serve
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
+        """The token of the HttpOnly cookie, for a page of ours to sign in over a socket with."""
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        if not self._origins.trusts(origin, host) or request.headers.get("Sec-Fetch-Site") in _ELSEWHERE:
+            raise PermissionDenied("Only this site's own pages may ask for the token.")
+        token = request.cookies.get(COOKIE)
+        if not token:
+            raise AuthFailed("There is no access_token cookie.")
+        await self._gateway.sign_in(token, self._peer(request))
+        return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
+
+    async def openapi(self, _request: web.Request) -> web.StreamResponse:
+        """The document of all routes."""
+        return web.Response(text=self._openapi, content_type="application/json")
+
+    def middleware(self) -> Middleware:
+        """Errors as JSON, CORS headers, and one line in the log, for every request under `/api/`."""
+
+        @web.middleware
+        async def api(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not request.path.startswith(API):
+                return await handler(request)
+            started = time.monotonic()
+            response = await self._answered(request, handler)
+            origin, host = request.headers.get("Origin"), request.headers.get("Host")
+            response.headers.update(
+                self._origins.headers(origin, host, preflight=request.method == "OPTIONS")
+            )
+            logger.info(
+                "HTTP: Method=%s, Path=%s, Status=%d, Duration=%.3fs",
+                request.method,
+                request.path,
+                response.status,
+                time.monotonic() - started,
+            )
+            return response
+
+        return api
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "OPTIONS":  # a browser asks whether a page may ask; the headers tell
+            return web.Response(status=204)
+        try:
+            return await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            return _response(rest.refusal(None, PayloadTooLarge()))
+        except web.HTTPException as other:
+            error = InvalidFormat("There is no such route." if other.status == 404 else other.reason)
+            response = _response(rest.refusal(None, error, status=other.status))
+            if "Allow" in other.headers:
+                response.headers["Allow"] = other.headers["Allow"]
+            return response
+        except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+            return _response(rest.refusal(None, self._gateway.refusal_of(error)))
+
+    async def _sign_in(self, request: web.Request) -> Identity:
+        token = bearer(request.headers.get("Authorization", ""))
+        if not token and self._trusts_cookie(request):
+            token = request.cookies.get(COOKIE)
+        return await self._gateway.sign_in(token, self._peer(request))
+
+    def _trusts_cookie(self, request: web.Request) -> bool:
+        if request.method in _READING:
+            return True
+        return self._origins.trusts(request.headers.get("Origin"), request.headers.get("Host"))
+
+    def _peer(self, request: web.Request) -> str:
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        return peer_address(request.remote, forwarded, self._trusted_hops)
+
+
+async def _body(request: web.Request) -> object:
+    """The JSON value that was sent, None for nothing; PayloadTooLarge, or InvalidFormat, for what is none."""
+    data = await request.read()
+    if not data:
+        return None
+    try:
+        return strict_json.loads(data)
+    except ValueError:
+        raise InvalidFormat("The body must be JSON.") from None
+
+
+def _response(response: rest.Response) -> web.Response:
+    return web.Response(
+        status=response.status,
+        text=strict_json.dumps(response.body),
+        content_type="application/json",
+        headers=dict(response.headers),
+    )
