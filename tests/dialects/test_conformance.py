@@ -161,7 +161,8 @@ def test_what_is_no_object_is_refused(dialect: Namespace, row: Row[Any]) -> None
 def test_a_missing_payload_is_refused_by_all_but_commands_that_need_nothing(
     dialect: Namespace, row: Row[Any]
 ) -> None:
-    for payload in (None, {}):
+    nothing: list[object] = [None, {}]
+    for payload in nothing:
         error = request_of(dialect, row, payload).error
         if row.name == "list-conversations":
             assert error is None
