@@ -27,6 +27,11 @@ class Outbox(Generic[DataT]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def half_full(self) -> bool:
+        """Live entries have reached half of a bound: time to ask for nothing more."""
+        return self._live_frames * 2 >= self._max_frames or self._live_bytes * 2 >= self._max_bytes
+
     def append(self, data: DataT, *, live: bool = True) -> bool:
         """Add at the end; False when the live entries are over a bound now."""
         self._entries.append((data, live))

@@ -61,6 +61,7 @@ class EngineSocket(AsyncSocket):
         self._clear = False  # the line is open, and nothing waits before it
         self._poll: Poll | None = None
         self._incoming = asyncio.Lock()
+        self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
@@ -186,6 +187,12 @@ class EngineSocket(AsyncSocket):
                 raise ValueError("a packet that only servers send")
 
     async def _hand_over(self, data: str | bytes) -> None:
+        if self._outbox.half_full:
+            self._held = True
+            await self.drained()
+            self._held = False
+        if self.closed:
+            return
         try:
             await self._sink.message(self, data)
         except ValueError:
@@ -305,7 +312,9 @@ class EngineSocket(AsyncSocket):
         self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
 
     def _silent(self) -> None:
-        if self.busy:  # its answer may be waiting behind a command that we have not finished
+        if (
+            self.busy and not self._held
+        ):  # its answer may be waiting behind a command that we have not finished
             self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
         else:
             self.end(farewells.SILENT)

@@ -15,7 +15,7 @@ import pytest
 from messaging.gateway import farewell
 from messaging.gateway.farewell import Farewell
 from tests.transports.socketio.conftest import StartEcho
-from tests.transports.socketio.echo import EchoApp, EchoClient
+from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp, EchoClient
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
 
 
@@ -50,6 +50,37 @@ async def test_a_client_that_waits_is_not_read_meanwhile(app: EchoApp, http: aio
     assert not done
     client.gate.set()
     assert await posting == (200, "ok")
+
+
+async def test_a_client_that_takes_no_answers_is_not_asked_for_more(
+    start: StartEcho, http: aiohttp.ClientSession
+) -> None:
+    app = await start(limits=SUITE_LIMITS)
+    polling = await RawPolling.open(http, app.url)
+    await polling.post("40")
+    client = await app.main.client()
+    posting = asyncio.create_task(polling.post(*(f'42{number}["x"]' for number in range(1000))))
+    answers: list[str] = []
+    while not posting.done():
+        answers += [packet for packet in await polling.poll() if packet.startswith("43")]
+    answers += await polling.poll()
+    assert [answer for answer in answers if answer.startswith("43")] == [
+        f"43{number}[]" for number in range(1000)
+    ]
+    assert client.farewells == []
+
+
+async def test_a_client_that_takes_no_answers_at_all_is_closed_as_silent(
+    start: StartEcho, http: aiohttp.ClientSession
+) -> None:
+    app = await start(limits=SUITE_LIMITS)
+    polling = await RawPolling.open(http, app.url)
+    await polling.post("40")
+    client = await app.main.client()
+    await polling.post(*(f'42{number}["x"]' for number in range(1000)))
+    assert client.farewells == [farewell.SILENT]
+    assert len(client.heard) < 256
+    await gone(app)
 
 
 @pytest.mark.parametrize(
