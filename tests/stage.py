@@ -105,6 +105,7 @@ async def staged(
             policy=policy or Policy(),
         )
         yield Stage(ctx, clock)
+        await ctx.reads.close()
         await ctx.committer.close()
     finally:
         await store.close()

@@ -81,11 +81,12 @@ class Gateway:
         await self._say_goodbye(list(self.sessions))
 
     async def close(self) -> None:
-        """Stop. The committer has written all that was queued when this returns."""
+        """Stop. All that was queued has been written when this returns."""
         for task in self._clockwork:
             task.cancel()
         await asyncio.gather(*self._clockwork, return_exceptions=True)
         await self.tasks.close(COMMAND_SECONDS)
+        await self.ctx.reads.close()
         await self.ctx.committer.close()
         await self.ctx.presence.close()
         await self._bus.close()

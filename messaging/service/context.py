@@ -13,11 +13,13 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessagesRead,
 )
 from messaging.domain.ids import SYSTEM_USER, IdSource
 from messaging.domain.models import SYSTEM, Conversation, Profile, Role
 from messaging.domain.replies import Reply
 from messaging.service.committer import Committer
+from messaging.service.merging import Merging
 from messaging.service.policy import Policy
 from messaging.service.ports import Clock, Presence, RateLimits, Store, Tokens
 from messaging.service.recent import Recent
@@ -34,6 +36,20 @@ class Outcome:
 
     reply: Reply
     events: tuple[Event, ...] = ()
+
+
+class Wish(NamedTuple):
+    """To have read a conversation up to `seq`; `explicit` where the message itself was named."""
+
+    seq: int
+    explicit: bool = True
+
+
+class Read(NamedTuple):
+    """What became of it: what is told to everybody, or again to the caller; nothing where another tells."""
+
+    new: MessagesRead | None = None
+    again: MessagesRead | None = None
 
 
 Result = Outcome | Future[Outcome]
@@ -159,6 +175,8 @@ class Context:
     seats: Seats
     people: People
     typists: Typists = field(default_factory=Typists)
+    reads: Merging[tuple[str, str], Wish, Read] = field(default_factory=Merging)
+    """Cursors that are being moved, by conversation and reader."""
 
 
 def make_context(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import Future
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from messaging.domain.commands import (
     Actor,
@@ -17,7 +20,7 @@ from messaging.domain.events import MessagesRead, Receipt
 from messaging.domain.models import Conversation, Kind, Message, ReadMark
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import HistoryPage, Joined, Left, Marked
-from messaging.service.context import Context, Outcome
+from messaging.service.context import Context, Outcome, Read, Wish
 from messaging.service.conversations import make_room
 from messaging.service.limits import count_query
 from messaging.service.policy import MAX_ONLINE_USERS, MAX_RECEIPTS, MISSED_PAGE
@@ -64,14 +67,18 @@ async def load_history(ctx: Context, actor: Actor, command: LoadHistory) -> Outc
 
 async def history_page(ctx: Context, conversation: Conversation, command: LoadHistory) -> HistoryPage:
     """The page that a command asks for, permission aside."""
-    messages = await ctx.store.history(
-        conversation.id,
-        before=command.before,
-        after=command.after,
-        offset=command.offset,
-        limit=command.limit,
+    messages, last_seq = await asyncio.gather(
+        ctx.store.history(
+            conversation.id,
+            before=command.before,
+            after=command.after,
+            offset=command.offset,
+            limit=command.limit,
+        ),
+        _last_seq(ctx, conversation.id),
     )
-    last_seq = (await ctx.store.tails([conversation.id]))[conversation.id].last_seq
+    if messages:
+        last_seq = max(last_seq, messages[-1].seq)
     return HistoryPage(
         conversation=conversation,
         with_user=command.with_user,
@@ -81,51 +88,73 @@ async def history_page(ctx: Context, conversation: Conversation, command: LoadHi
     )
 
 
-async def mark_read(ctx: Context, actor: Actor, command: MarkRead) -> Outcome:
-    """Move the user's cursors up to these messages, one move per conversation."""
-    highest: dict[str, Message] = {}
-    for message_id in command.message_ids:
-        message = await _visible_message(ctx, actor, message_id)
-        known = highest.get(message.conversation_id)
-        if known is None or known.seq < message.seq:
-            highest[message.conversation_id] = message
-    results = [await _raise_cursor(ctx, actor, m.conversation_id, m.seq) for m in highest.values()]
-    return await _marked(ctx, actor, results, count=command.count_unread)
+async def mark_read(ctx: Context, actor: Actor, command: MarkRead) -> Future[Outcome]:
+    """Move the user's cursors up to these messages, one move per conversation.
+
+    Marks of one user in one conversation that come while one is being written go together in the next.
+    """
+    messages = await asyncio.gather(*(_visible_message(ctx, actor, number) for number in command.message_ids))
+    highest: dict[str, int] = {}
+    for message in messages:
+        highest[message.conversation_id] = max(message.seq, highest.get(message.conversation_id, 0))
+    reads = [_read_up_to(ctx, actor, there, Wish(seq)) for there, seq in highest.items()]
+    return asyncio.ensure_future(_marked(ctx, actor, reads, count=command.count_unread))
 
 
 async def mark_conversation_read(ctx: Context, actor: Actor, command: MarkConversationRead) -> Outcome:
     """Move the user's cursor to the conversation's end."""
     seat = await ctx.seats.find(command.conversation_id, actor.user_id)
     permit(Action.READ, seat.conversation, seat.role, service=actor.service)
-    last_seq = (await ctx.store.tails([command.conversation_id]))[command.conversation_id].last_seq
-    results = []
-    if last_seq > 0:
-        results = [await _raise_cursor(ctx, actor, command.conversation_id, last_seq, explicit=False)]
-    return await _marked(ctx, actor, results, count=command.count_unread)
+    last_seq = await _last_seq(ctx, command.conversation_id)
+    wish = Wish(last_seq, explicit=False)
+    reads = [_read_up_to(ctx, actor, command.conversation_id, wish)] if last_seq > 0 else []
+    return await _marked(ctx, actor, reads, count=command.count_unread)
 
 
 async def _joined(ctx: Context, conversation: Conversation, command: JoinConversation) -> Joined:
-    store, room = ctx.store, conversation.id
-    if command.after is not None:
-        messages = await store.history(room, after=command.after, limit=MISSED_PAGE)
-    else:
-        messages = await store.history(room, limit=command.limit) if command.limit else ()
-    last_seq = (await store.tails([room]))[room].last_seq
-    if command.after is None and messages:
-        last_seq = messages[-1].seq  # what came since is live, and not in this page
-    forward = command.after is not None
+    room, forward = conversation.id, command.after is not None
+    messages, last_seq, online = await asyncio.gather(
+        _before_joining(ctx, command), _last_seq(ctx, room), _watchers(ctx, conversation)
+    )
+    last_seq = _end_of_history(messages, last_seq, command)
     more = _has_more(messages, last_seq, forward=forward)
-    online: Sequence[str] = ()
-    if conversation.kind is Kind.ROOM:
-        online = await ctx.presence.everybody(room, limit=MAX_ONLINE_USERS)
     return Joined(
         conversation=conversation,
         messages=await message_views(ctx, messages),
         has_more=more,
         missing=forward and more,
         last_seq=last_seq,
-        online=tuple(online),
+        online=online,
     )
+
+
+async def _before_joining(ctx: Context, command: JoinConversation) -> Sequence[Message]:
+    if command.after is not None:
+        return await ctx.store.history(command.conversation_id, after=command.after, limit=MISSED_PAGE)
+    return await ctx.store.history(command.conversation_id, limit=command.limit) if command.limit else ()
+
+
+async def _last_seq(ctx: Context, conversation_id: str) -> int:
+    return (await ctx.store.tails([conversation_id]))[conversation_id].last_seq
+
+
+async def _watchers(ctx: Context, conversation: Conversation) -> tuple[str, ...]:
+    if conversation.kind is not Kind.ROOM:
+        return ()
+    return tuple(await ctx.presence.everybody(conversation.id, limit=MAX_ONLINE_USERS))
+
+
+def _end_of_history(messages: Sequence[Message], last_seq: int, command: JoinConversation) -> int:
+    """The seq behind which live messages begin for who joins.
+
+    The messages and `last_seq` were read at the same time, in any order: what only the latter knows of is
+    live, unless it is missing between full pages and then still to be read.
+    """
+    if command.after is None:
+        return messages[-1].seq if messages else last_seq if command.limit == 0 else 0
+    if not messages:
+        return min(last_seq, command.after)
+    return max(last_seq, messages[-1].seq)
 
 
 def _has_more(messages: Sequence[Message], last_seq: int, *, forward: bool) -> bool:
@@ -146,38 +175,68 @@ async def _visible_message(ctx: Context, actor: Actor, message_id: int) -> Messa
     return message
 
 
-async def _raise_cursor(
-    ctx: Context, actor: Actor, conversation_id: str, seq: int, *, explicit: bool = True
-) -> tuple[bool, MessagesRead]:
-    """Move a cursor; whether it moved, and what was read.
+def _read_up_to(ctx: Context, actor: Actor, conversation_id: str, wish: Wish) -> Future[Read]:
+    async def write(wishes: Sequence[Wish]) -> Sequence[Read]:
+        return await _raise_cursor(ctx, actor, conversation_id, wishes)
 
-    What had been read before is told to the caller again, where they named the message (`explicit`).
+    return ctx.reads.submit((conversation_id, actor.user_id), wish, write)
+
+
+async def _raise_cursor(
+    ctx: Context, actor: Actor, conversation_id: str, wishes: Sequence[Wish]
+) -> Sequence[Read]:
+    """Move a cursor to the highest seq that is wished for.
+
+    The last of those who moved it tells of all that was read, so that all of them are answered before. What
+    had been read before is told again to the caller alone, where they named the message (`explicit`).
     """
     conversation = await ctx.seats.conversation(conversation_id)
     if conversation is None:
         raise RoomNotFound
-    store, reader = ctx.store, actor.user_id
-    previous = await store.cursor(conversation_id, reader)
-    own_read = await store.own_sent(conversation_id, reader, up_to=seq)
-    now = ctx.clock()
-    moved = False
+    seq = max(wish.seq for wish in wishes)
+    previous, event = await _move_cursor(ctx, actor, conversation, seq)
+    reads = [
+        Read() if wish.seq > previous or not wish.explicit else Read(again=await _again(ctx, event, wish.seq))
+        for wish in wishes
+    ]
+    movers = [number for number, wish in enumerate(wishes) if wish.seq > previous]
+    if movers:
+        reads[movers[-1]] = Read(new=event)
+    return reads
+
+
+async def _move_cursor(
+    ctx: Context, actor: Actor, conversation: Conversation, seq: int
+) -> tuple[int, MessagesRead]:
+    """Move a cursor up to `seq`, if it is not there; where it was before, and what was read."""
+    store, reader, now = ctx.store, actor.user_id, ctx.clock()
+    previous, own_read, pushed = await asyncio.gather(
+        store.cursor(conversation.id, reader),
+        store.own_sent(conversation.id, reader, up_to=seq),
+        _pushes_receipts(ctx, conversation),
+    )
     if previous < seq:
-        marks = await store.read_marks(conversation_id, after=previous, up_to=seq)
+        marks = await store.read_marks(conversation.id, after=previous, up_to=seq)
         after = covered_up_to(marks, previous, seq, reader)
         mark = ReadMark(
-            conversation_id=conversation_id, reader_id=reader, after=min(after, seq - 1), seq=seq, at=now
+            conversation_id=conversation.id, reader_id=reader, after=min(after, seq - 1), seq=seq, at=now
         )
-        moved = await store.mark_read(mark, own_read=own_read, keep=after < seq)
-    lowest = previous if moved else seq - (1 if explicit else 0)
-    return moved, MessagesRead(
+        if not await store.mark_read(mark, own_read=own_read, keep=after < seq):
+            previous = seq  # another process was faster
+    return previous, MessagesRead(
         conversation=conversation,
         reader=actor.identity.profile,
         cursor=seq,
         own_read=own_read,
-        receipts=await _receipts(ctx, conversation_id, reader, lowest, seq),
-        pushed=await _pushes_receipts(ctx, conversation),
+        receipts=await _receipts(ctx, conversation.id, reader, previous, seq),
+        pushed=pushed,
         at=now,
     )
+
+
+async def _again(ctx: Context, event: MessagesRead, seq: int) -> MessagesRead:
+    receipts = await _receipts(ctx, event.conversation.id, event.reader.id, seq - 1, seq)
+    return replace(event, receipts=receipts)
 
 
 def covered_up_to(marks: Iterable[ReadMark], after: int, up_to: int, reader_id: str) -> int:
@@ -213,11 +272,10 @@ async def _pushes_receipts(ctx: Context, conversation: Conversation) -> bool:
     return len(await ctx.presence.everybody(conversation.id, limit=limit + 1)) <= limit
 
 
-async def _marked(
-    ctx: Context, actor: Actor, results: list[tuple[bool, MessagesRead]], *, count: bool
-) -> Outcome:
-    moved = tuple(event for new, event in results if new)
-    again = tuple(event for new, event in results if not new and event.receipts)
+async def _marked(ctx: Context, actor: Actor, reads: Sequence[Future[Read]], *, count: bool) -> Outcome:
+    done = await asyncio.gather(*reads)
+    moved = tuple(read.new for read in done if read.new is not None)
+    again = tuple(read.again for read in done if read.again is not None and read.again.receipts)
     total = await total_unread(ctx, actor.user_id) if count else None
     return Outcome(reply=Marked(total_unread=total, again=again), events=moved)
 
