@@ -33,8 +33,10 @@ from messaging.transports.socketio.gateway import GatewayNamespace
 from messaging.transports.socketio.handshake import Limits
 from messaging.transports.socketio.wire import SocketIoWire
 
-DRAIN_SECONDS = 12.0
+DRAIN_SECONDS = 6.0
 """How long commands may go on after SIGTERM before the clients are sent away."""
+_SHUTDOWN_SECONDS = 2.0
+"""How long aiohttp waits for requests at the end; it does so twice."""
 DEMO_USERS = ("alice", "bob")
 DEMO_GROUP = "1"
 _DEMO_DAYS = 7
@@ -66,7 +68,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings)
-    runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=4.0)
+    runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()

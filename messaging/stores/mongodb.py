@@ -38,6 +38,7 @@ from messaging.domain.models import (
     Tail,
     User,
 )
+from messaging.service.ports import StoreRefused
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
 from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_documents import (
@@ -86,7 +87,7 @@ R = TypeVar("R")
 Method = Callable[Concatenate["MongoStore", P], Coroutine[Any, Any, R]]
 
 
-class NotAReplicaSet(Exception):
+class NotAReplicaSet(StoreRefused):
     """The MongoDB server does not belong to a replica set."""
 
     def __init__(self) -> None:
@@ -382,13 +383,6 @@ class MongoStore:
         """See `Store.cursor`."""
         found = await self._cursors.find_one({"conversationId": conversation_id, "userId": user_id})
         return int(found["seq"]) if found else 0
-
-    @_answering
-    async def other_cursors(self, conversation_id: str, user_id: str, *, limit: int) -> Sequence[int]:
-        """See `Store.other_cursors`."""
-        query = {"conversationId": conversation_id, "userId": {"$ne": user_id}}
-        found = self._cursors.find(query, {"seq": True}).sort("seq", -1).limit(limit)
-        return [each["seq"] async for each in found]
 
     @_answering
     async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
-from messaging.domain.errors import ClientError, RateLimited
+from messaging.domain.errors import ClientError, RateLimited, Unavailable
 from messaging.domain.models import Identity
 
 MAX_REMEMBERED = 10_000
@@ -19,6 +19,9 @@ _RETRY_SECONDS = 60.0
 
 class SignIn(Protocol):
     """The part of the gateway that knows who may come in."""
+
+    draining: bool
+    """Whether nobody may any more, because this process is about to end."""
 
     async def sign_in(self, token: str | None, peer: str) -> Identity:
         """Raises AuthFailed for a bad token, RateLimited for one too many from this peer."""
@@ -34,7 +37,12 @@ class Entrance:
         self._limited_until: dict[str, float] = {}
 
     async def opening(self, peer: str, token: str | None) -> None:
-        """Somebody wants to connect, with this token as far as it can be seen yet. RateLimited: refuse."""
+        """Somebody wants to connect, with this token as far as it can be seen yet.
+
+        RateLimited or Unavailable: refuse.
+        """
+        if self._gateway.draining:
+            raise Unavailable("This server is shutting down.")
         if self._connections[peer] >= self._max_connections:
             raise RateLimited("Too many connections from this address.", retryAfter=int(_RETRY_SECONDS))
         if token is not None and self._limited_until.get(peer, 0.0) > _now():

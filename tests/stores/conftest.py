@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from messaging.service.ports import Store
+from messaging.stores.mongodb import MongoStore
 from messaging.stores.sqlite import SqliteStore
 from tests.stores import build
 from tests.stores.build import DATABASES, Database, conversation
-
-
-def _mongodb(request: pytest.FixtureRequest) -> Database:
-    if importlib.util.find_spec("messaging.stores.mongodb") is None:
-        pytest.skip("messaging/stores/mongodb.py is not there yet")
-    uri = request.getfixturevalue("mongodb_uri")
-    module = importlib.import_module("messaging.stores.mongodb")
-    return Database(make=lambda: module.MongoStore(uri))
 
 
 @pytest.fixture(params=DATABASES)
@@ -32,7 +23,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
         case build.FILE:
             return Database(make=lambda: SqliteStore(str(tmp_path / "messaging.db")))
         case _:
-            return _mongodb(request)
+            uri = request.getfixturevalue("mongodb_uri")
+            return Database(make=lambda: MongoStore(uri))
 
 
 @pytest.fixture

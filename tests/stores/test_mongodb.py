@@ -409,7 +409,6 @@ async def _use_everything(store: MongoStore) -> None:
     await store.tails([f"c{number}" for number in range(40)])
     await store.own_sent("c5", "alice", up_to=7)
     await store.cursor("c5", "alice")
-    await store.other_cursors("c5", "alice", limit=3)
     await store.mark_read(mark("alice", 9, conversation_id="c5"), own_read=3, keep=True)
     await store.mark_read(mark("alice", 9, conversation_id="c5"), own_read=3, keep=True)
     await store.read_marks("c5", after=3, up_to=6)

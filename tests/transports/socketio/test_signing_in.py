@@ -122,6 +122,10 @@ async def test_the_token_may_come_with_the_first_request(app: EchoApp, http: aio
 class Strict:
     """A gateway that knows one good token and has had enough of everybody else."""
 
+    draining = False
+
+    draining = False
+
     def __init__(self) -> None:
         self.failures = 0
 
