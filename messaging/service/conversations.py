@@ -89,7 +89,11 @@ async def change_conversation(ctx: Context, actor: Actor, command: ChangeConvers
     """Rename a conversation, or change whether it is private."""
     for _ in range(_ATTEMPTS):
         old = await permitted(ctx, actor, command.conversation_id, Action.RENAME)
+        if old.kind is Kind.ROOM and command.private:
+            raise InvalidFormat("A public room cannot be private; make a group instead.", field="private")
         new = _updated(ctx, old, name=command.name, private=command.private)
+        if (new.name, new.private) == (old.name, old.private):
+            return await _reply(ctx, actor, old)
         if await ctx.store.save(new):
             return await _reply(ctx, actor, new, await changed(ctx, new))
     raise Conflict("This conversation is being changed by others.")
