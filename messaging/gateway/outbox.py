@@ -49,11 +49,13 @@ class Outbox(Generic[DataT]):
             self._live_bytes -= len(data)
         return data, live
 
-    def take_all(self, max_bytes: int | None = None) -> list[tuple[DataT, bool]]:
+    def take_all(
+        self, max_bytes: int | None = None, max_entries: int | None = None
+    ) -> list[tuple[DataT, bool]]:
         """The oldest entries, at least one if there is any, together of at most `max_bytes`."""
         taken: list[tuple[DataT, bool]] = []
         size = 0
-        while self._entries:
+        while self._entries and (max_entries is None or len(taken) < max_entries):
             size += len(self._entries[0][0])
             if taken and max_bytes is not None and size > max_bytes:
                 break

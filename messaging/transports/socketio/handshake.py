@@ -41,6 +41,8 @@ class Handshake:
     peer: str
     token: str | None = field(default=None, repr=False)
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
+    max_poll_packets: int | None = None
+    """python-engineio's client gives up on a poll with more than 16 packets."""
 
 
 def handshake_of(request: web.Request, origins: Origins, trusted_hops: int) -> Handshake:
@@ -57,6 +59,7 @@ def handshake_of(request: web.Request, origins: Origins, trusted_hops: int) -> H
         peer=peer_address(request.remote, tuple(forwarded), trusted_hops),
         token=token,
         subprotocols=(offered.answer,) if offered.answer else (),
+        max_poll_packets=16 if "python" in request.headers.get("User-Agent", "").lower() else None,
     )
 
 

@@ -44,11 +44,13 @@ class Poll:
         except TimeoutError:
             return
 
-    async def answer(self, outbox: Outbox[str | bytes], headers: dict[str, str]) -> web.StreamResponse:
-        """Write all that waits in the outbox, or a no-op. What cannot be written is put back."""
+    async def answer(
+        self, outbox: Outbox[str | bytes], headers: dict[str, str], max_packets: int | None = None
+    ) -> web.StreamResponse:
+        """Write what waits in the outbox, or a no-op. What cannot be written is put back."""
         if not self.alive:
             return web.Response()
-        taken = outbox.take_all()
+        taken = outbox.take_all(max_entries=max_packets)
         body = packets.SEPARATOR.join(packets.write_polling(data) for data, _ in taken) or NOOP
         response = text_response(body, headers)
         try:

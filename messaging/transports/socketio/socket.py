@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 PING = f"{Engine.PING:d}"
 CLOSE = f"{Engine.CLOSE:d}"
-PROBE_SECONDS = 10.0
 UPGRADE_POLL_SECONDS = 0.1
 GOODBYE_SECONDS = 3.0
 """How long a polling client may take to fetch what was left for it."""
@@ -113,7 +112,11 @@ class EngineSocket(AsyncSocket):
             return
         if not self._outbox.append(data, live=live):
             self.end(farewells.SLOW)
-        elif self._poll is not None:
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._poll is not None:
             self._poll.wake()
 
     def _flush_later(self) -> None:
@@ -210,6 +213,7 @@ class EngineSocket(AsyncSocket):
             raise Refused.bad_request()
         if self.upgraded:
             raise Refused.bad_request()
+        self._wake()  # a poll whose client has gone away
         poll = self._poll = Poll(request)
         if not self._outbox and not self.closed:
             await poll.wait(UPGRADE_POLL_SECONDS if self.upgrading else None)
@@ -220,11 +224,11 @@ class EngineSocket(AsyncSocket):
     async def _answer(self, poll: Poll, headers: dict[str, str]) -> web.StreamResponse:
         if self.upgraded:
             return text_response(NOOP, headers)
-        response = await poll.answer(self._outbox, headers)
+        response = await poll.answer(self._outbox, headers, self.handshake.max_poll_packets)
         if not self._outbox:
             self._tell_drained()
-        elif self._poll is not None:
-            self._poll.wake()  # what could not be written was put back
+        else:
+            self._wake()  # not all was written
         return response
 
     # WebSocket
@@ -244,32 +248,18 @@ class EngineSocket(AsyncSocket):
         except BaseException:
             self.upgrading = False
             raise
-        if upgrade and not await self._probed(line):
+        if upgrade and not (await line.probed(self._wake) and not self.closed):
             self.upgrading = False
             return line.finish()
         self._go_over(line)
         await self._read(line)
         return line.finish()
 
-    async def _probed(self, line: Line) -> bool:
-        """Whether the client goes over: probe, answer, and then its UPGRADE packet."""
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                if await line.receive() != "2probe":
-                    return False
-                line.send("3probe")
-                if self._poll is not None:
-                    self._poll.wake()
-                return await line.receive() == f"{Engine.UPGRADE:d}" and not self.closed
-        except TimeoutError:
-            return False
-
     def _go_over(self, line: Line) -> None:
         self._line = line
         self.connected = self.upgraded = True
         self.upgrading = False
-        if self._poll is not None:
-            self._poll.wake()
+        self._wake()
         line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
         if self._outbox or line.full:
             self._flush_later()
@@ -305,9 +295,8 @@ class EngineSocket(AsyncSocket):
             self.write(PING)
         else:
             self._outbox.put_back([(PING, False)])
-            if self._poll is not None:
-                self._poll.wake()
-            elif self._line is not None:
+            self._wake()
+            if self._line is not None:
                 self._flush_later()
         self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
 
@@ -352,9 +341,9 @@ class EngineSocket(AsyncSocket):
         """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment."""
         if farewell is not farewells.LOST:
             self._outbox.append(CLOSE, live=False)
-        if self._poll is not None and self.polling:
-            self._poll.wake()
-        elif farewell in _LAST_WORDS:
+        polling = self.polling
+        self._wake()
+        if not polling and farewell in _LAST_WORDS:
             asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)
             return
         self.server.forget(self)

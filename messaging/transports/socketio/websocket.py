@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from aiohttp import WebSocketError, WSMsgType, web
 
 LINGER_SECONDS = 0.8
 """How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
+
+PROBE_SECONDS = 10.0
+"""How long an upgrade may take."""
 
 _TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _ABNORMAL = 1006
@@ -109,6 +113,18 @@ class Line:
         error = message.data
         self.close_code = error.code if isinstance(error, WebSocketError) else self._ws.close_code
         return None
+
+    async def probed(self, answered: Callable[[], None]) -> bool:
+        """Whether a polling client comes over: its probe, our answer, and then its UPGRADE packet."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                if await self.receive() != "2probe":
+                    return False
+                self.send("3probe")
+                answered()
+                return await self.receive() == "5"
+        except TimeoutError:
+            return False
 
     def end(self, code: int) -> None:
         """Say goodbye, and cut the connection when the peer does not answer soon, reading or not."""

@@ -31,5 +31,5 @@ async def app(start: StartEcho) -> EchoApp:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers={"User-Agent": "a browser"}) as session:
         yield session

@@ -63,6 +63,18 @@ async def test_polling_says_back_many_packets_text_and_binary(
     assert await client.poll() == sent
 
 
+async def test_python_clients_get_no_more_packets_a_poll_than_they_take(
+    app: EchoApp, http: aiohttp.ClientSession
+) -> None:
+    async with aiohttp.ClientSession() as python:
+        client = await RawPolling.open(python, app.url, ENGINE)
+        sent = [f"4{number}" for number in range(40)]
+        await client.post(*sent)
+        polls = [await client.poll() for _ in range(3)]
+    assert [len(poll) for poll in polls] == [16, 16, 8]
+    assert [packet for poll in polls for packet in poll] == sent
+
+
 async def test_a_body_that_comes_in_pieces_is_read_whole(app: EchoApp, http: aiohttp.ClientSession) -> None:
     client = await RawPolling.open(http, app.url, ENGINE)
 

@@ -124,8 +124,6 @@ class Strict:
 
     draining = False
 
-    draining = False
-
     def __init__(self) -> None:
         self.failures = 0
 
