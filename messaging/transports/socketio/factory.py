@@ -24,11 +24,14 @@ def create_socketio(
     origins: Origins | None = None,
     entrance: Entrance | None = None,
     redis_url: str | None = None,
+    verify_certificates: bool = True,
     trusted_hops: int = 0,
     binary: bool = False,
 ) -> SocketServer:
     """A server for these namespaces and no others. With `redis_url`, other programs can emit to its rooms."""
-    manager: Any = LocalRooms() if redis_url is None else RedisRooms(redis_url)
+    manager: Any = LocalRooms()
+    if redis_url is not None:
+        manager = RedisRooms(redis_url, verify_certificates=verify_certificates)
     return SocketServer(
         namespaces,
         manager=manager,
@@ -41,13 +44,19 @@ def create_socketio(
 
 
 def mount(app: web.Application, server: SocketServer, path: str = PATH) -> None:
-    """Let an app answer on `path`; the listener for other programs lives as long as the app."""
+    """Let an app answer on `path`; the listener for other programs lives as long as the app.
+
+    At shutdown everybody still connected is sent away first, so that aiohttp waits for nobody.
+    """
     app.router.add_route("*", path, server.eio.handle_request)
+
+    async def drain(_: web.Application) -> None:
+        await server.drain()
 
     async def listening(_: web.Application) -> AsyncIterator[None]:
         await server.manager.start()
         yield
-        await server.drain()
         await server.manager.stop()
 
+    app.on_shutdown.append(drain)
     app.cleanup_ctx.append(listening)

@@ -102,8 +102,14 @@ class RedisRooms(LocalRooms, socketio.AsyncRedisManager):
     pubsub: Any
     redis: Any
 
-    def __init__(self, url: str, *, channel: str = "socketio") -> None:
-        options = {"socket_keepalive": True, "socket_timeout": None, "socket_connect_timeout": 3.0}
+    def __init__(self, url: str, *, channel: str = "socketio", verify_certificates: bool = True) -> None:
+        options: dict[str, Any] = {
+            "socket_keepalive": True,
+            "socket_timeout": None,
+            "socket_connect_timeout": 3.0,
+        }
+        if url.startswith("rediss:") and not verify_certificates:
+            options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
         super().__init__(url, channel=channel, redis_options=options)
         self.listening = asyncio.Event()
         """Set while the subscription is known to work."""

@@ -267,3 +267,18 @@ def read_until(plain: network.socket, wanted: bytes) -> bytes:
     while wanted not in received:
         received += plain.recv(1 << 20)
     return received
+
+
+async def test_an_app_that_stops_waits_for_nobody(http: aiohttp.ClientSession) -> None:
+    app = EchoApp()
+    async with app.running():
+        ws, client = await entered(app, http)
+        polling = await RawPolling.open(http, app.url)
+        waiting = asyncio.create_task(polling.get())
+        await eventually(lambda: app.sockets[polling.sid].polling)
+        reading = asyncio.create_task(ws.closed())
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 1.0
+    assert await reading == farewell.SHUTDOWN.code
+    assert await waiting == (200, "1")
+    assert client.farewells == [farewell.SHUTDOWN]
