@@ -36,7 +36,8 @@ class Joining:
     def __init__(self, session: Session, since: int) -> None:
         self.session = session
         self.since = since
-        """The last seq that had been told here when the joining began."""
+        """The last seq that the channel does not tell: what had been told when the joining began, or what
+        those skip who said later where the channel starts."""
         self.position: int | None = None
         self.held: list[Event] = []
         self.overflowed = False
@@ -105,6 +106,8 @@ class Channel:
         """What came up to `last_seq` is not told here; the first who knows decides."""
         if self.next_seq is None:
             self.next_seq = last_seq + 1
+            for joining in self.joining.values():
+                joining.since = last_seq
             self._flush()
 
     def receive(self, event: MessageSent) -> None:
@@ -135,18 +138,18 @@ class Channel:
     def finish_join(self, joining: Joining, last_seq: int) -> bool:
         """The session's history has been written up to `last_seq`: let it hear what came since.
 
-        False when too much came since: it must read on from `last_seq` in the store, and try again.
+        False when more came since than is held: it must read on from `last_seq` in the store, and try again.
         """
         if self.joining.get(joining.session) is not joining:
             return True  # it left, or began to join again
-        if joining.overflowed:
+        if joining.overflowed or last_seq < joining.since:
             joining.overflowed = False
             return False
         joining.position = last_seq
-        self.start_at(last_seq)
         held, joining.held = joining.held, []
         for event in held:
             self._to_joining(joining, event)
+        self.start_at(last_seq)  # may tell what came early, and so promote it
         self._promote(joining)
         return True
 
@@ -181,6 +184,8 @@ class Channel:
 
     def _promote(self, joining: Joining) -> None:
         """Once the channel has come as far as the session's history, nothing sets the session apart."""
+        if self.joining.get(joining.session) is not joining:
+            return
         if joining.position is not None and self.last_seq >= joining.position:
             del self.joining[joining.session]
             self.watchers[joining.session] = None
