@@ -26,7 +26,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 REAL_FIXTURES = {
     *("mongodb_server_uri", "mongodb_uri", "own_mongodb"),
     *("redis_server_url", "redis_url", "own_redis"),
-    *("serve", "node", "clients", "chromium"),
+    *("serve", "service", "node", "clients", "chromium"),
 }
 
 Serve = Callable[..., ServerProcess]
