@@ -83,6 +83,13 @@ class Dialect(Protocol):
     """Whether a connection must have joined a group or room before it may write there."""
     budget: str
     """The rate limit that counts what is sent: `messages`, or one of the dialect's own."""
+    names_partner: bool
+    """Whether events of a direct conversation name the other one of the two, and so differ for each."""
+
+    def greeting(self, device: str, after: int | None) -> Sequence[Request]:
+        """What the session carries out by itself when a client connects, in this order, before anything
+        that the client asks; the answers are written as if it had asked. `after` is where it wants to go
+        on, if it said so."""
 
     def requests(self, frame: Frame) -> Sequence[Request]:
         """What a frame asks for; more than one where it is a batch. Never raises."""
@@ -93,5 +100,8 @@ class Dialect(Protocol):
     def refusal(self, request: Request | None, error: ClientError, at: datetime) -> Answer:
         """How a refusal is told; None: it was no command that failed but the frame or the connection."""
 
-    def render(self, event: Event) -> tuple[Frame, ...]:
-        """How an event is told; no frames where the dialect has no words for it."""
+    def render(self, event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
+        """How an event is told; no frames where the dialect has no words for it.
+
+        `viewer` is who is told, given where `names_partner` and the conversation is a direct one.
+        """

@@ -27,12 +27,16 @@ from messaging.domain.commands import (
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    DeviceChanged,
     Event,
     MemberAdded,
     MemberRemoved,
     MessageSent,
     MessagesRead,
+    Notified,
     PresenceChanged,
+    RoomEntered,
+    RoomLeft,
     TypingChanged,
     UnreadChanged,
 )
@@ -239,8 +243,17 @@ def render(event: Event) -> tuple[Frame, ...]:
             return _receipts(event)
         case PresenceChanged():
             return _presence(event)
+        case Notified():
+            return (Frame("notification", shapes.notification(event.notification)),)
         case (
-            ConversationChanged() | MemberAdded() | MemberRemoved() | ConversationDeleted() | UnreadChanged()
+            ConversationChanged()
+            | MemberAdded()
+            | MemberRemoved()
+            | ConversationDeleted()
+            | UnreadChanged()
+            | RoomEntered()
+            | RoomLeft()
+            | DeviceChanged()
         ):
             return ()
         case _:
@@ -259,6 +272,7 @@ class Chat(Namespace):
         """As a number where it is one."""
         return numeric(given) if isinstance(given, str) else given
 
-    def render(self, event: Event) -> tuple[Frame, ...]:
-        """How an event is told."""
+    def render(self, event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
+        """How an event is told; the same for everybody."""
+        del viewer
         return render(event)

@@ -25,12 +25,16 @@ from messaging.domain.commands import (
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    DeviceChanged,
     Event,
     MemberAdded,
     MemberRemoved,
     MessageSent,
     MessagesRead,
+    Notified,
     PresenceChanged,
+    RoomEntered,
+    RoomLeft,
     TypingChanged,
     UnreadChanged,
 )
@@ -244,6 +248,12 @@ def _unread(event: UnreadChanged) -> Frame:
     return Frame("unread-count-updated", payload)
 
 
+def _to_user(event: UnreadChanged | Notified) -> Frame:
+    if isinstance(event, Notified):
+        return Frame("notification", shapes.notification(event.notification))
+    return _unread(event)
+
+
 def render(event: Event) -> tuple[Frame, ...]:
     """How an event is told in `/messaging`."""
     match event:
@@ -262,8 +272,10 @@ def render(event: Event) -> tuple[Frame, ...]:
         case ConversationDeleted():
             gone = {"id": event.conversation.id, "deletedAt": shapes.time(event.at)}
             return (Frame("conversation-updated", gone),)
-        case UnreadChanged():
-            return (_unread(event),)
+        case UnreadChanged() | Notified():
+            return (_to_user(event),)
+        case RoomEntered() | RoomLeft() | DeviceChanged():
+            return ()
         case _:
             assert_never(event)
 
@@ -280,6 +292,7 @@ class Messaging(Namespace):
         """As a string."""
         return str(given)
 
-    def render(self, event: Event) -> tuple[Frame, ...]:
-        """How an event is told."""
+    def render(self, event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
+        """How an event is told; the same for everybody."""
+        del viewer
         return render(event)

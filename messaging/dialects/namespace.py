@@ -67,6 +67,7 @@ class Namespace:
     hears: Hears = Hears.JOINED
     writes_need_join: bool = False
     budget: str = "messages"
+    names_partner: bool = False
 
     def __init__(self, rows: Sequence[Row[Any]]) -> None:
         self.rows: Mapping[str, Row[Any]] = {row.name: row for row in rows}
@@ -75,7 +76,11 @@ class Namespace:
         """An id as this dialect writes it."""
         raise NotImplementedError
 
-    def render(self, event: Event) -> tuple[Frame, ...]:
+    def greeting(self, device: str, after: int | None) -> Sequence[Request]:  # noqa: ARG002, no greeting
+        """Nothing: Socket.IO greets by itself."""
+        return ()
+
+    def render(self, event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
         """How an event is told."""
         raise NotImplementedError
 

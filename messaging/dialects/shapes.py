@@ -17,6 +17,7 @@ from messaging.domain.models import (
     MemberView,
     Message,
     MessageView,
+    Notification,
     Profile,
     Reaction,
 )
@@ -111,6 +112,21 @@ def reactions(put: Iterable[Reaction]) -> list[Payload]:
         {"emoji": r.emoji, "count": len(r.user_ids), "userIds": list(r.user_ids[:MAX_SHOWN_REACTORS])}
         for r in put
     ]
+
+
+def notification(told: Notification) -> Payload:
+    """Something that the user is told besides messages."""
+    shown: Payload = {
+        "id": told.id,
+        "type": told.type,
+        "data": dict(told.data),
+        "createdAt": time(told.created_at),
+    }
+    if told.title is not None:
+        shown["title"] = told.title
+    if told.body is not None:
+        shown["body"] = told.body
+    return shown
 
 
 def conversation(seen: ConversationView) -> Payload:

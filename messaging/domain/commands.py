@@ -84,6 +84,8 @@ class SetTyping:
     conversation_id: str | None = None
     to_user: str | None = None
     active: bool
+    seconds: int = 30
+    """After how long without another signal the typing ends by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,24 @@ class Authenticate:
     """Go on with a new token for the same user."""
 
     token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greet:
+    """A device is connected: greet it, and tell the user's other devices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchUp:
+    """What came while the device was away, in all of the user's conversations: past message `after`, else
+    past the device's last position, else past that of any of the user's devices."""
+
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Ask for nothing but an answer."""
 
 
 # --- looking -----------------------------------------------------------------------------------------
@@ -180,6 +200,11 @@ class GetStatus:
     user_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListContacts:
+    """The status of each contact who is not offline."""
+
+
 # --- making and changing -----------------------------------------------------------------------------
 
 
@@ -241,6 +266,21 @@ class RemoveMember:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InviteMember:
+    """Let a user join a group by themselves, and tell them so."""
+
+    conversation_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptInvitation:
+    """Join a group that one was invited to."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutUser:
     """Make a user known, or replace their profile; for services."""
 
@@ -256,6 +296,9 @@ Command = (
     | MarkConversationRead
     | SetStatus
     | Authenticate
+    | Greet
+    | CatchUp
+    | Ping
     | LoadHistory
     | ListConversations
     | GetConversation
@@ -263,11 +306,14 @@ Command = (
     | GetUser
     | FindUsers
     | GetStatus
+    | ListContacts
     | CreateConversation
     | PutConversation
     | ChangeConversation
     | DeleteConversation
     | PutMember
     | RemoveMember
+    | InviteMember
+    | AcceptInvitation
     | PutUser
 )

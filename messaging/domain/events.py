@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from messaging.domain.models import Conversation, ConversationView, Message, Profile, Status
+from messaging.domain.models import Conversation, ConversationView, Message, Notification, Profile, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +119,55 @@ class UnreadChanged:
     at: datetime
 
 
-ConversationEvent = MessageSent | TypingChanged | MessagesRead | ConversationChanged | ConversationDeleted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomEntered:
+    """A user's first connection watches a group or room. Never goes to their own connections."""
+
+    conversation: Conversation
+    user: Profile
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLeft:
+    """None of a user's connections watches it any more. Never goes to their own connections."""
+
+    conversation: Conversation
+    user: Profile
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceChanged:
+    """One of a user's devices connected or disconnected. Goes to their other devices."""
+
+    user_id: str
+    device: str
+    connected: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """A user has a notification."""
+
+    user_id: str
+    notification: Notification
+    at: datetime
+
+
+ConversationEvent = (
+    MessageSent
+    | TypingChanged
+    | MessagesRead
+    | ConversationChanged
+    | ConversationDeleted
+    | RoomEntered
+    | RoomLeft
+)
 """Events that go to those who watch or follow a conversation."""
 
-UserEvent = MemberAdded | MemberRemoved | UnreadChanged
+UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notified
 """Events that go to one user's connections."""
 
 Event = ConversationEvent | UserEvent | PresenceChanged
@@ -154,9 +199,17 @@ def topic_of(event: Event) -> str:
     match event:
         case PresenceChanged():
             return EVERYBODY
-        case MemberAdded() | MemberRemoved() | UnreadChanged():
+        case MemberAdded() | MemberRemoved() | UnreadChanged() | DeviceChanged() | Notified():
             return user_topic(event.user_id)
-        case MessageSent() | TypingChanged() | MessagesRead() | ConversationChanged() | ConversationDeleted():
+        case (
+            MessageSent()
+            | TypingChanged()
+            | MessagesRead()
+            | ConversationChanged()
+            | ConversationDeleted()
+            | RoomEntered()
+            | RoomLeft()
+        ):
             return conversation_topic(conversation_of(event).id)
         case _:
             assert_never(event)

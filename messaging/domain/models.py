@@ -268,6 +268,18 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Something that a user is told besides messages. `data` are pairs of names and values."""
+
+    id: str
+    type: str
+    title: str | None = None
+    body: str | None = None
+    data: tuple[tuple[str, str], ...] = ()
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberView:
     """A member as others see them."""
 

@@ -135,6 +135,38 @@ class Authenticated:
     identity: Identity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeted:
+    """The device is known under this name from now on."""
+
+    user_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """What came while a device was away, oldest first; `more` when there was more than is kept ready.
+
+    `positions` says, by conversation, up to which seq nothing is left out after it.
+    """
+
+    messages: tuple[tuple[Conversation, MessageView], ...]
+    more: bool
+    positions: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactList:
+    """The contacts who are not offline."""
+
+    statuses: tuple[UserStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """The answer to nothing."""
+
+
 Reply = (
     Done
     | Joined
@@ -149,4 +181,8 @@ Reply = (
     | UserList
     | UserStatus
     | Authenticated
+    | Greeted
+    | Missed
+    | ContactList
+    | Pong
 )

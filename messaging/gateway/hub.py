@@ -15,12 +15,16 @@ from messaging.domain.errors import ClientError
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    DeviceChanged,
     Event,
     MemberAdded,
     MemberRemoved,
     MessageSent,
     MessagesRead,
+    Notified,
     PresenceChanged,
+    RoomEntered,
+    RoomLeft,
     TypingChanged,
     UnreadChanged,
     conversation_topic,
@@ -136,8 +140,10 @@ class Hub:
         match event:
             case MessageSent():
                 self._message_sent(event)
-            case TypingChanged():
+            case TypingChanged() | RoomEntered() | RoomLeft():
                 self._to_channel(event.conversation.id, event, skip_user=event.user.id)
+            case Notified() | DeviceChanged():
+                self._to_user(event)
             case MessagesRead():
                 self._messages_read(event)
             case ConversationChanged():
@@ -185,6 +191,12 @@ class Hub:
         channel = self.channels.get(conversation_id)
         if channel is not None:
             channel.tell(event, skip_user=skip_user)
+
+    def _to_user(self, event: Notified | DeviceChanged) -> None:
+        follower = self.followers.get(event.user_id)
+        if follower is not None:
+            there = event.device if isinstance(event, DeviceChanged) else None
+            self.tell([s for s in follower.sessions if there is None or s.device != there], event)
 
     def _messages_read(self, event: MessagesRead) -> None:
         follower = self.followers.get(event.reader.id)

@@ -126,12 +126,12 @@ class Session:
         self.farewell: Farewell | None = None
         """Why the connection ended, once it has."""
         self.peer = peer
+        self.device = device
         self.opened_at = time.monotonic()
         self._gateway = gateway
         self._transport = transport
         self._identity = identity
         self._connection = connection
-        self._device = device
         self._actor = self._make_actor()
         self._pending: deque[tuple[Request, object | None, float]] = deque()
         self._in_flight: deque[_InFlight] = deque()
@@ -402,7 +402,7 @@ class Session:
     def _make_actor(self) -> Actor:
         return Actor(
             identity=self._identity,
-            device=self._device,
+            device=self.device,
             budget=self.wire.dialect.budget,
             connection=self._connection,
         )

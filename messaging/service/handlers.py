@@ -7,7 +7,16 @@ from typing import Any
 
 from messaging.domain import commands
 from messaging.domain.commands import Actor, Command
-from messaging.service import conversations, members, presence, reading, sending, users
+from messaging.service import (
+    conversations,
+    devices,
+    invitations,
+    members,
+    presence,
+    reading,
+    sending,
+    users,
+)
 from messaging.service.context import Context, Result
 
 Handler = Callable[[Context, Actor, Any], Awaitable[Result]]
@@ -22,6 +31,9 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.MarkConversationRead: reading.mark_conversation_read,
     commands.SetStatus: presence.set_status,
     commands.Authenticate: users.authenticate,
+    commands.Greet: devices.greet,
+    commands.CatchUp: devices.catch_up,
+    commands.Ping: devices.ping,
     commands.LoadHistory: reading.load_history,
     commands.ListConversations: conversations.list_conversations,
     commands.GetConversation: conversations.get_conversation,
@@ -29,11 +41,14 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.GetUser: users.get_user,
     commands.FindUsers: users.find_users,
     commands.GetStatus: presence.get_status,
+    commands.ListContacts: presence.list_contacts,
     commands.CreateConversation: conversations.create_conversation,
     commands.PutConversation: conversations.put_conversation,
     commands.ChangeConversation: conversations.change_conversation,
     commands.DeleteConversation: conversations.delete_conversation,
     commands.PutMember: members.put_member,
     commands.RemoveMember: members.remove_member,
+    commands.InviteMember: invitations.invite_member,
+    commands.AcceptInvitation: invitations.accept_invitation,
     commands.PutUser: users.put_user,
 }

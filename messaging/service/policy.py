@@ -27,3 +27,5 @@ class Policy:
     receipts_max_members: int = 100
     presence: bool = True
     presence_max_members: int = 100
+    offline_queue_limit: int = 500
+    """How many missed messages a device is given when it comes back, at the most."""

@@ -174,6 +174,28 @@ class Store(Protocol):
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         """The kept marks that cover any message past `after`, up to `up_to`."""
 
+    # invitations
+
+    async def invite(self, conversation_id: str, user_id: str, *, by: str, at: datetime) -> bool:
+        """Keep that a user was invited; whether they were not yet."""
+
+    async def invited(self, conversation_id: str, user_id: str) -> bool:
+        """Whether a user has an invitation there."""
+
+    async def uninvite(self, conversation_id: str, user_id: str) -> bool:
+        """Revoke an invitation, used or not; whether there was one. Deleting a conversation does so too."""
+
+    # devices
+
+    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+        """Up to which seq of each conversation the device is known to have everything; None for a device
+        that never said so. The device "" stands for any of the user's."""
+
+    async def keep_positions(
+        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+    ) -> None:
+        """Raise the device's positions, and those of "" with them; none goes back."""
+
 
 class Bus(Protocol):
     """Tells the other processes what happened. Only a hint: anything may be lost, doubled or late.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from messaging.domain.commands import Actor, GetStatus, ListOnlineUsers, SetStatus
+import asyncio
+
+from messaging.domain.commands import Actor, GetStatus, ListContacts, ListOnlineUsers, SetStatus
 from messaging.domain.errors import UserNotFound
 from messaging.domain.events import PresenceChanged
 from messaging.domain.models import Conversation, Kind, Membership, Profile, Status, User
 from messaging.domain.permissions import Action, permit
-from messaging.domain.replies import Done, OnlineUsers, UserStatus
+from messaging.domain.replies import ContactList, Done, OnlineUsers, UserStatus
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import drops_signal
 from messaging.service.policy import MAX_ONLINE_USERS
@@ -52,6 +54,27 @@ async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:
     online = ctx.policy.presence and bool(await ctx.presence.among(ONLINE, [command.user_id]))
     status = user.status if online else Status.OFFLINE
     return Outcome(reply=UserStatus(user_id=command.user_id, status=status, last_seen=user.last_seen))
+
+
+async def list_contacts(ctx: Context, actor: Actor, command: ListContacts) -> Outcome:
+    """The status of each contact who is not offline."""
+    del command
+    if not ctx.policy.presence:
+        return Outcome(reply=ContactList(statuses=()))
+    memberships = await ctx.store.memberships(actor.user_id)
+    shared = [m.conversation.id for m in memberships if shares_presence(ctx, m)]
+    members = await asyncio.gather(
+        *(ctx.store.members(conversation_id, limit=_MEMBERS_ASKED) for conversation_id in shared)
+    )
+    contacts = {member.user_id for group in members for member in group} - {actor.user_id}
+    online = await ctx.presence.among(ONLINE, contacts)
+    users = await ctx.store.users(online) if online else {}
+    statuses = tuple(
+        UserStatus(user_id=user_id, status=user.status, last_seen=user.last_seen)
+        for user_id, user in sorted(users.items())
+        if user.status is not Status.OFFLINE
+    )
+    return Outcome(reply=ContactList(statuses=statuses))
 
 
 async def came_online(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:

@@ -65,7 +65,9 @@ async def set_typing(ctx: Context, actor: Actor, command: SetTyping) -> Outcome:
     now = ctx.clock()
     if not command.active:
         return Outcome(reply=Done(), events=ctx.typists.stop(conversation_id, actor.user_id, now))
-    event = ctx.typists.start(conversation, actor.identity.profile, actor.connection, now)
+    event = ctx.typists.start(
+        conversation, actor.identity.profile, actor.connection, now, seconds=command.seconds
+    )
     return Outcome(reply=Done(), events=(event,))
 
 

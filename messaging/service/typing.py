@@ -26,10 +26,16 @@ class Typists:
         self._typists: dict[tuple[str, str], _Typist] = {}
 
     def start(
-        self, conversation: Conversation, user: Profile, connection: str, at: datetime
+        self,
+        conversation: Conversation,
+        user: Profile,
+        connection: str,
+        at: datetime,
+        *,
+        seconds: int = TYPING_SECONDS,
     ) -> TypingChanged:
         """The user types; told again with every signal, for those who came since."""
-        until = at + timedelta(seconds=TYPING_SECONDS)
+        until = at + timedelta(seconds=seconds)
         self._typists[conversation.id, user.id] = _Typist(conversation, user, connection, until)
         return TypingChanged(conversation=conversation, user=user, active=True, at=at)
 

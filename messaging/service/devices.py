@@ -1,0 +1,84 @@
+"""Devices: greeting them, and what came in all of a user's conversations while one of them was away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from messaging.domain.commands import Actor, CatchUp, Greet, Ping
+from messaging.domain.errors import MessageNotFound
+from messaging.domain.events import DeviceChanged
+from messaging.domain.models import Conversation, Kind, Membership, Message, MessageView
+from messaging.domain.replies import Greeted, Missed, Pong
+from messaging.service.context import Context, Outcome
+from messaging.service.views import message_views
+
+ANY_DEVICE = ""
+
+
+async def greet(ctx: Context, actor: Actor, command: Greet) -> Outcome:
+    """Tell the device its name, and the user's other devices that it is here."""
+    del command
+    device = actor.device or ""
+    event = DeviceChanged(user_id=actor.user_id, device=device, connected=True, at=ctx.clock())
+    return Outcome(reply=Greeted(user_id=actor.user_id, device=device), events=(event,))
+
+
+async def ping(ctx: Context, actor: Actor, command: Ping) -> Outcome:
+    """Answer."""
+    del ctx, actor, command
+    return Outcome(reply=Pong())
+
+
+async def catch_up(ctx: Context, actor: Actor, command: CatchUp) -> Outcome:
+    """What the device has not seen yet, the newest that are kept ready, oldest first."""
+    memberships = await ctx.store.memberships(actor.user_id)
+    memberships = [m for m in memberships if m.conversation.kind is not Kind.ROOM]
+    starts = await _starts(ctx, actor, command, memberships)
+    limit = ctx.policy.offline_queue_limit
+    behind = [m for m in memberships if m.last_seq > starts[m.conversation.id]]
+    pages = await asyncio.gather(*(_newest(ctx, m, starts[m.conversation.id], limit) for m in behind))
+    missed = [item for page in pages for item in page if _is_new(item[1], command.after)]
+    missed.sort(key=lambda item: item[1].message.id)
+    count = sum(m.last_seq - starts[m.conversation.id] for m in behind)
+    more = len(missed) > limit or (command.after is None and count > len(missed))
+    return Outcome(
+        reply=Missed(
+            messages=tuple(missed[-limit:] if limit else ()),
+            more=more,
+            positions=tuple((m.conversation.id, m.last_seq) for m in memberships),
+        )
+    )
+
+
+async def _starts(
+    ctx: Context, actor: Actor, command: CatchUp, memberships: Sequence[Membership]
+) -> Mapping[str, int]:
+    """Where to go on in each conversation."""
+    if command.after is not None:
+        after = await ctx.store.message(command.after)
+        if after is None:
+            raise MessageNotFound
+        return {m.conversation.id: _at(m, after) for m in memberships}
+    known = await ctx.store.positions(actor.user_id, actor.device or ANY_DEVICE)
+    if known is None:
+        known = await ctx.store.positions(actor.user_id, ANY_DEVICE) or {}
+    return {m.conversation.id: known.get(m.conversation.id, 0) for m in memberships}
+
+
+def _at(membership: Membership, after: Message) -> int:
+    return after.seq if membership.conversation.id == after.conversation_id else 0
+
+
+def _is_new(view: MessageView, after: int | None) -> bool:
+    return after is None or view.message.id > after
+
+
+async def _newest(
+    ctx: Context, membership: Membership, after: int, limit: int
+) -> Sequence[tuple[Conversation, MessageView]]:
+    conversation = membership.conversation
+    after = max(after, membership.last_seq - limit - 1)
+    messages = await ctx.store.history(conversation.id, after=after, limit=limit + 1)
+    views = await message_views(ctx, [m for m in messages if m.seq <= membership.last_seq])
+    return [(conversation, view) for view in views]

@@ -1,0 +1,65 @@
+"""Invitations: a member lets somebody join a group by themselves, until the invitation is used or revoked."""
+
+from __future__ import annotations
+
+from messaging.domain.commands import AcceptInvitation, Actor, InviteMember
+from messaging.domain.errors import Conflict, InvalidFormat, RoomNotFound, UserNotFound
+from messaging.domain.events import Event, Notified
+from messaging.domain.models import Conversation, Kind, Notification
+from messaging.domain.permissions import Action
+from messaging.domain.replies import ConversationReply, Done
+from messaging.service.context import Context, Outcome
+from messaging.service.conversations import added, changed, newcomers, next_version, permitted
+from messaging.service.limits import count_query
+from messaging.service.views import conversation_view
+
+GROUP_INVITE = "group_invite"
+"""The type of the notification that an invitation is."""
+_ATTEMPTS = 8
+
+
+async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Outcome:
+    """Invite a user into a group, and notify them. Inviting a member changes nothing."""
+    await count_query(ctx, actor)
+    group = await permitted(ctx, actor, command.conversation_id, Action.INVITE)
+    if group.kind is not Kind.GROUP:
+        raise InvalidFormat("Only into a group can people be invited.")
+    if await ctx.people.known(command.user_id) is None:
+        raise UserNotFound
+    if await ctx.store.member(group.id, command.user_id) is not None:
+        return Outcome(reply=Done())
+    now = ctx.clock()
+    await ctx.store.invite(group.id, command.user_id, by=actor.user_id, at=now)
+    invitation = Notification(
+        id=str(ctx.ids.next()),
+        type=GROUP_INVITE,
+        title=group.name,
+        data=(("group_id", group.id), ("from", actor.user_id)),
+        created_at=now,
+    )
+    told = Notified(user_id=command.user_id, notification=invitation, at=now)
+    return Outcome(reply=Done(), events=(told,))
+
+
+async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitation) -> Outcome:
+    """Join a group that one was invited to. To anybody else it does not exist."""
+    for _ in range(_ATTEMPTS):
+        group = await ctx.store.conversation(command.conversation_id)
+        if group is None:
+            raise RoomNotFound
+        if await ctx.store.member(group.id, actor.user_id) is not None:
+            return await _reply(ctx, actor, group)
+        if not await ctx.store.invited(group.id, actor.user_id):
+            raise RoomNotFound
+        new = next_version(ctx, group, joining=1)
+        members = await newcomers(ctx, group.id, [actor.user_id], new.updated_at)
+        if await ctx.store.save(new, put=members):
+            await ctx.store.uninvite(group.id, actor.user_id)
+            events = (*await added(ctx, new, [actor.user_id]), *await changed(ctx, new))
+            return await _reply(ctx, actor, new, events)
+    raise Conflict("This conversation is being changed by others.")
+
+
+async def _reply(ctx: Context, actor: Actor, group: Conversation, events: tuple[Event, ...] = ()) -> Outcome:
+    view = await conversation_view(ctx, group, await ctx.store.membership(group.id, actor.user_id))
+    return Outcome(reply=ConversationReply(view=view), events=events)
