@@ -1,0 +1,191 @@
+"""The documents say what is there: settings, dependencies, commands, routes, links, the first chat."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from messaging.dialects import DIALECTS
+from messaging.dialects.namespace import Namespace, Row
+from messaging.dialects.routes import PAGES, ROUTES
+from messaging.settings import Settings
+from tests.clients import NODE_SCRIPTS
+from tests.conftest import Serve
+from tests.servers import ROOT
+
+README = ROOT / "README.md"
+PROTOCOLS = ROOT / "docs" / "protocols.md"
+DESIGN = ROOT / "docs" / "design.md"
+CHANGELOG = ROOT / "CHANGELOG.md"
+DOCUMENTS = (README, PROTOCOLS, DESIGN, CHANGELOG)
+
+SETTINGS = [field for field in dataclasses.fields(Settings) if field.metadata]
+ROWS: list[Row[Any]] = [
+    row for dialect in DIALECTS.values() if isinstance(dialect, Namespace) for row in dialect.rows.values()
+]
+FOREIGN = re.compile(
+    r"shared/|contract\.md|\bissues? #?\d|/work/|/opt/|/tmp/|/home/|pypi\.|pythonhosted|npmjs|registry\.",
+    re.IGNORECASE,
+)
+
+
+def rows(document: Path, first: str) -> Iterator[list[str]]:
+    """The cells of the rows of the table whose first heading is `first`."""
+    _, _, rest = document.read_text().partition(f"\n| {first} |")
+    for line in rest.split("\n\n")[0].splitlines()[2:]:
+        yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def shown(default: object) -> str:
+    """A setting's default as the README writes it."""
+    if default is None or default in ((), frozenset()):
+        return "none"
+    match default:
+        case bool():
+            return f"`{str(default).lower()}`"
+        case float():
+            return f"`{default:g}`"
+        case tuple() | frozenset():
+            return f"`{','.join(sorted(default))}`"
+        case _:
+            return f"`{default}`"
+
+
+def line_of(name: str) -> str:
+    """The row of a table in docs/protocols.md that begins with `name`."""
+    return next((line for line in PROTOCOLS.read_text().splitlines() if line.startswith(f"| `{name}` |")), "")
+
+
+def headings(document: Path) -> set[str]:
+    """The headings of a document."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return {match[1].strip() for match in re.finditer(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading is called."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_readme_has_every_setting_with_its_default_and_no_other() -> None:
+    expected = {
+        (field.metadata["names"] or (field.name.upper(),))[0]: shown(field.default) for field in SETTINGS
+    }
+    assert {cells[0].strip("`"): cells[1] for cells in rows(README, "variable")} == expected
+
+
+def test_the_readme_has_every_other_name_of_a_setting_in_its_row() -> None:
+    meanings = {cells[0].strip("`"): cells[2] for cells in rows(README, "variable")}
+    for field in SETTINGS:
+        names = field.metadata["names"] or (field.name.upper(),)
+        assert all(f"`{name}`" in meanings[names[0]] for name in names[1:])
+
+
+def test_the_readme_has_every_dependency_with_its_range_and_a_reason() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    required = [
+        line
+        for line in setup["options"]["install_requires"].splitlines()
+        if line.strip() and not line.strip().startswith("#")
+    ]
+    table = list(rows(README, "package"))
+    assert [cells[0].strip("`") + cells[1].strip("`") for cells in table] == required
+    assert all(cells[2] for cells in table)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_command_has_a_row_with_all_its_fields(row: Row[Any]) -> None:
+    fields = {str(field.data_key) for field in row.form.parts.values()}
+    assert fields <= set(re.findall(r"\w+", line_of(row.name)))
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_route_has_a_row_with_all_its_fields(route: Any) -> None:
+    schemas = [schema for schema in (route.query, route.body) if schema is not None]
+    fields = {str(field.data_key) for schema in schemas for field in schema.parts.values()}
+    line = line_of(f"{route.method} {route.path}")
+    assert line
+    assert fields <= set(re.findall(r"\w+", line))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_has_a_row(page: Any) -> None:
+    assert line_of(f"{page.method} {page.path}")
+
+
+def test_no_route_is_described_that_is_not_there() -> None:
+    there = [f"{route.method} {route.path}" for route in ROUTES] + [
+        f"{page.method} {page.path}" for page in PAGES
+    ]
+    described = re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", PROTOCOLS.read_text(), re.MULTILINE)
+    assert set(described) == set(there)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = unquote(target).partition("#")
+        there = (document.parent / path).resolve() if path else document
+        assert there.exists(), target
+        assert not fragment or fragment in map(anchor, headings(there)), target
+
+
+def test_every_file_that_the_design_names_is_there() -> None:
+    folders = [
+        ROOT,
+        *(ROOT / name for name in ("messaging", "messaging/transports", "messaging/transports/socketio")),
+    ]
+    for name in re.findall(r"`([\w./-]+/[\w.-]*|[\w./-]+\.(?:py|md|cfg|toml))`", DESIGN.read_text()):
+        assert any((folder / name).exists() for folder in folders), name
+
+
+def test_every_test_that_the_design_names_is_there() -> None:
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    named = set(re.findall(r"\btest_\w+\b(?!\.py)", DESIGN.read_text()))
+    assert named <= tests
+
+
+def test_what_the_code_refers_to_is_in_the_documents() -> None:
+    """`(docs/protocols.md, Signing in)` in a docstring names a heading; an invariant goes by its number."""
+    for path in (*(ROOT / "messaging").rglob("*.py"), *(ROOT / "tests").rglob("*.py")):
+        for document, section in re.findall(r"\(docs/(\w+)\.md, ([\w ]+)\)", path.read_text()):
+            there = ROOT / "docs" / f"{document}.md"
+            if number := re.fullmatch(r"invariant (\d+)", section):
+                assert re.search(rf"^{number[1]}\. ", there.read_text(), re.MULTILINE), f"{path}: {section}"
+            else:
+                assert section in headings(there), f"{path}: {section}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_stands_on_its_own(document: Path) -> None:
+    assert not FOREIGN.search(document.read_text())
+
+
+def test_the_first_chat_of_the_readme_works(serve: Serve, node: str) -> None:
+    server = serve()
+    tokens = dict(re.findall(r"(\w+)'s token: (\S+)", server.log))
+    [snippet] = re.findall(r"```js\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(snippet.strip().splitlines()) == 10
+    arguments = json.dumps([tokens["Alice"], "Hello, Bob"])
+    script = snippet.replace("http://localhost:3000", server.url).replace("process.argv.slice(2)", arguments)
+    end = 'socket.on("new-message", () => setImmediate(() => process.exit()));'
+    run = subprocess.run(
+        [node, "--eval", script + end], cwd=NODE_SCRIPTS, capture_output=True, text=True, timeout=30
+    )
+    assert run.stdout.splitlines() == ["You hear this conversation now.", "Alice: Hello, Bob"], run.stderr
