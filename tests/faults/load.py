@@ -290,6 +290,10 @@ class Record:
         """Wait until so many have been acked."""
         await until(lambda: len(self.acked) >= acked, seconds, f"{acked} acked")
 
+    async def refuse(self, times: int, seconds: float) -> None:
+        """Wait until so many sends have been refused."""
+        await until(lambda: self.refused.total() >= times, seconds, f"{times} refused")
+
     def ack(self, message: Json) -> None:
         """A message was acked."""
         fact = fact_of(message)
@@ -349,8 +353,14 @@ class Reader:
             await client.close()
 
     def _heard(self, name: str, payload: Json) -> None:
-        messages = {"new-message": lambda: [payload], "conversation-history": lambda: payload["messages"]}
-        for message in messages.get(name, list)():
+        match name:
+            case "new-message":
+                messages = [payload]
+            case "conversation-history":
+                messages = payload["messages"]
+            case _:
+                return
+        for message in messages:
             fact = fact_of(message)
             self.seen.append(fact)
             self.seen_at[fact.seq] = time.monotonic()
@@ -451,6 +461,18 @@ class Crowd:
         """A group with these members."""
         body = {"kind": "group", "memberIds": users}
         await self.rest("PUT", f"/api/conversations/{quote(conversation, safe='')}", body)
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric over all its labels and all servers."""
+        total = 0.0
+        for base in self.bases:
+            headers = {"Authorization": f"Bearer {ENVIRONMENT['METRICS_TOKEN']}"}
+            async with self.http.get(f"{base}/metrics", headers=headers) as answer:
+                lines = (await answer.text()).splitlines()
+            total += sum(
+                float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
+            )
+        return total
 
     async def stored(self, conversation: str) -> list[Fact]:
         """All that is there, read page by page."""
