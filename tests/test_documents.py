@@ -15,11 +15,13 @@ from urllib.parse import unquote
 import pytest
 
 from messaging.dialects import DIALECTS
+from messaging.dialects.base import Dialect
 from messaging.dialects.namespace import Namespace, Row
 from messaging.dialects.routes import PAGES, ROUTES
 from messaging.settings import Settings
 from tests.clients import NODE_SCRIPTS
 from tests.conftest import Serve
+from tests.dialects import examples
 from tests.servers import ROOT
 
 README = ROOT / "README.md"
@@ -107,6 +109,12 @@ def test_the_readme_has_every_dependency_with_its_range_and_a_reason() -> None:
 def test_every_command_has_a_row_with_all_its_fields(row: Row[Any]) -> None:
     fields = {str(field.data_key) for field in row.form.parts.values()}
     assert fields <= set(re.findall(r"\w+", line_of(row.name)))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_every_event_has_a_row(dialect: Dialect) -> None:
+    names = {frame.name for event in examples.events() for frame in dialect.render(event)}
+    assert [name for name in sorted(names) if not line_of(name)] == []
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
