@@ -15,6 +15,7 @@ from messaging.domain.errors import ClientError
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    ConversationEvent,
     DeviceChanged,
     Event,
     MemberAdded,
@@ -27,6 +28,7 @@ from messaging.domain.events import (
     RoomLeft,
     TypingChanged,
     UnreadChanged,
+    UserEvent,
     conversation_topic,
     user_topic,
 )
@@ -75,6 +77,11 @@ class Hub:
         """The history has been written up to `last_seq`. False: read on from there, and finish again."""
         channel = self.channels.get(conversation_id)
         return channel is None or channel.finish_join(joining, last_seq)
+
+    def is_joining(self, joining: Joining, conversation_id: str) -> bool:
+        """Whether the session is still on its way in; not after it left, was removed or the end of it all."""
+        channel = self.channels.get(conversation_id)
+        return channel is not None and channel.joining.get(joining.session) is joining
 
     def leave(self, session: Session, conversation_id: str) -> None:
         """The session no longer watches this conversation."""
@@ -137,25 +144,36 @@ class Hub:
     def announce(self, event: Event) -> None:
         """Something happened, here or in another process: tell those it concerns."""
         self._ctx.seats.note(event)
+        if isinstance(event, PresenceChanged):
+            self._presence_changed(event)
+        elif isinstance(event, ConversationEvent):
+            self._happened_in_conversation(event)
+        else:
+            self._happened_to_user(event)
+
+    def _happened_in_conversation(self, event: ConversationEvent) -> None:
         match event:
             case MessageSent():
                 self._message_sent(event)
             case TypingChanged() | RoomEntered() | RoomLeft():
                 self._to_channel(event.conversation.id, event, skip_user=event.user.id)
-            case Notified() | DeviceChanged():
-                self._to_user(event)
             case MessagesRead():
                 self._messages_read(event)
             case ConversationChanged():
                 self._conversation_changed(event)
             case ConversationDeleted():
                 self._conversation_deleted(event)
+            case _:
+                assert_never(event)
+
+    def _happened_to_user(self, event: UserEvent) -> None:
+        match event:
             case MemberAdded():
                 self._tasks.start(self._member_added(event))
             case MemberRemoved():
                 self._member_removed(event)
-            case PresenceChanged():
-                self._presence_changed(event)
+            case Notified() | DeviceChanged():
+                self._to_user(event)
             case UnreadChanged():
                 pass  # every process counts for its own connections
             case _:
