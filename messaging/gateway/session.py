@@ -30,7 +30,7 @@ from messaging.domain.commands import (
     SendMessage,
     SetTyping,
 )
-from messaging.domain.errors import AuthFailed, PermissionDenied
+from messaging.domain.errors import AuthFailed, PermissionDenied, RoomNotFound
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Reply
@@ -237,21 +237,31 @@ class Session:
         self._notify()
 
     def _answer(self, entry: _InFlight) -> None:
-        now = self._gateway.ctx.clock()
-        dialect = self.wire.dialect
         error = entry.result.exception()
         if error is not None:
-            refusal = self._gateway.refusal_of(error)
-            self._gateway.metrics.failed(dialect.name, refusal.code)
-            self.write(dialect.refusal(entry.request, refusal, now), entry.ref)
+            self._write_refusal(entry, error)
             return
         outcome = entry.result.result()
-        if not isinstance(outcome.reply, Joined):  # a join is answered before its history is written
-            self.write(dialect.reply(entry.request, outcome.reply, now), entry.ref)
+        self._write_reply(entry, outcome.reply)
         if isinstance(outcome.reply, Authenticated):
             self._renew(outcome.reply.identity)
         self._gateway.publish(outcome.events)
         self._gateway.finished(self, entry.request, entry.started)
+
+    def _write_reply(self, entry: _InFlight, reply: Reply) -> None:
+        if isinstance(reply, Joined):
+            return  # a join is answered before its history is written
+        try:
+            answer = self.wire.dialect.reply(entry.request, reply, self._gateway.ctx.clock())
+        except Exception as error:  # noqa: BLE001  a bug in one answer must not hold up the others
+            self._write_refusal(entry, error)
+        else:
+            self.write(answer, entry.ref)
+
+    def _write_refusal(self, entry: _InFlight, error: BaseException) -> None:
+        dialect, refusal = self.wire.dialect, self._gateway.refusal_of(error)
+        self._gateway.metrics.failed(dialect.name, refusal.code)
+        self.write(dialect.refusal(entry.request, refusal, self._gateway.ctx.clock()), entry.ref)
 
     async def _carry_out(self, request: Request, ref: object | None) -> Result:
         command = request.command
@@ -285,13 +295,19 @@ class Session:
             if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
                 raise TypeError("joining gives a Joined")
             await self._write_joined(request, outcome.reply, ref, joining)
-        except BaseException:
-            if command.conversation_id not in self.watched:
-                hub.leave(self, command.conversation_id)
-            else:  # it was joined before, and still is
-                hub.finish_join(joining, command.conversation_id, joining.since)
+        except BaseException as error:
+            self._give_up(joining, command.conversation_id, error)
             raise
         return outcome
+
+    def _give_up(self, joining: Joining, conversation_id: str, error: BaseException) -> None:
+        """A join failed. What was joined before still is, unless the user may not be there any more."""
+        if conversation_id not in self.watched:
+            self._gateway.hub.leave(self, conversation_id)
+        elif isinstance(error, RoomNotFound | PermissionDenied):
+            self.unwatch(conversation_id)
+        elif not self._gateway.hub.finish_join(joining, conversation_id, joining.since):
+            self.close(SLOW)  # more happened than is held; it catches up when it comes back
 
     async def _write_joined(
         self, request: Request, joined: Joined, ref: object | None, joining: Joining
@@ -299,11 +315,14 @@ class Session:
         if self.farewell is not None:
             self._gateway.hub.leave(self, joined.conversation.id)
             return
+        if not self._gateway.hub.is_joining(joining, joined.conversation.id):
+            raise RoomNotFound  # the user was removed, or the conversation deleted, meanwhile
         self._watch(joined.conversation)
         self._write_history(request, joined, ref)
         position = joined.last_seq
         if joined.missing:
-            await self._write_missed(request, joined.messages[-1].message.seq, position)
+            after = joined.messages[-1].message.seq
+            position = max(position, await self._write_missed(request, after, position))
         while not self._gateway.hub.finish_join(joining, joined.conversation.id, position):
             position = await self._write_missed(request, position, None)
 
