@@ -149,6 +149,7 @@ class Service:
             origins=origins,
             entrance=entrance,
             redis_url=settings.redis_url,
+            verify_certificates=not settings.redis_tls_insecure,
             trusted_hops=settings.trusted_hops,
         )
         mount(app, server)

@@ -50,7 +50,7 @@ class Rest:
     def routes(self) -> list[web.RouteDef]:
         """What is served, and by whom."""
         return [
-            *(web.route(route.method, route.path, self._serving(route)) for route in ROUTES),
+            *(_definition(route.method, route.path, self._serving(route)) for route in ROUTES),
             web.get("/api/messaging/token", self.token),
             web.get("/api/openapi.json", self.openapi),
         ]
@@ -140,6 +140,10 @@ class Rest:
     def _peer(self, request: web.Request) -> str:
         forwarded = request.headers.getall("X-Forwarded-For", [])
         return peer_address(request.remote, forwarded, self._trusted_hops)
+
+
+def _definition(method: str, path: str, handler: Handler) -> web.RouteDef:
+    return web.get(path, handler) if method == "GET" else web.route(method, path, handler)  # GET has HEAD
 
 
 async def _body(request: web.Request) -> object:
