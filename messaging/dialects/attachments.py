@@ -1,4 +1,4 @@
-"""Attachments as clients send them: a URL, or an object with one (docs/protocols.md, Messages, order and acknowledgements)."""
+"""Attachments as clients send them: a URL, or an object with one (docs/protocols.md)."""
 
 from __future__ import annotations
 
