@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from messaging.domain.errors import ClientError
+from messaging.domain.errors import ClientError, Unavailable
 from messaging.domain.models import Appended, Draft
 from messaging.service.ports import Store
 
@@ -29,7 +29,10 @@ class _Waiting:
 
 
 class Committer:
-    """Stores drafts in groups. A draft that was taken is written even if nobody waits for it any more."""
+    """Stores drafts in groups. A draft that was taken is written even if nobody waits for it any more.
+
+    While the store is away nobody waits for more than one write.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,6 +73,10 @@ class Committer:
         try:
             outcomes = await self._store.append([waiting.draft for waiting in batch])
         except Exception as error:  # noqa: BLE001  those who wait are told
+            if isinstance(error, Unavailable):
+                # Who came meanwhile has waited as long as one write may take: they hear it now, not after
+                # a second one has failed.
+                batch, self._waiting = [*batch, *self._waiting], []
             for waiting in batch:
                 _fail(waiting.future, error)
             return
