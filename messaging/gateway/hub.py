@@ -183,7 +183,7 @@ class Hub:
         """Write an event to sessions: rendered and encoded once for all those of one wire."""
         encoded: dict[Wire, list[str]] = {}
         count = 0
-        for session in sessions:
+        for session in tuple(sessions):  # writing may end one, which then watches no longer
             texts = encoded.get(session.wire)
             if texts is None:
                 wire = session.wire
