@@ -33,6 +33,7 @@ FREELY = {
     "RATE_LIMIT_MESSAGES": "100000/minute",
     "RATE_LIMIT_QUERIES": "100000/minute",
     "RATE_LIMIT_SIGNALS": "100000/minute",
+    "RATE_LIMIT_AUTH_FAILURES": "100000/minute",
     "PRESENCE_GRACE_SECONDS": "0.5",
 }
 """Settings for tests that are not about limits."""

@@ -35,7 +35,7 @@ BOTH_TRANSPORTS = pytest.mark.parametrize("transports", TRANSPORTS[:2], ids="+".
 @pytest.fixture(scope="module")
 def servers(service: Service) -> tuple[ServerProcess, ...]:
     """One process that trusts one foreign origin."""
-    return service({"CORS_ORIGINS": ORIGIN, "RATE_LIMIT_AUTH_FAILURES": "100000/minute"})
+    return service({"CORS_ORIGINS": ORIGIN})
 
 
 async def is_somebody(client: NodeClient) -> bool:
