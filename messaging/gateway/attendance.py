@@ -8,9 +8,11 @@ quick succession can never be told in the wrong order.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from messaging.domain.errors import ClientError
 from messaging.domain.events import Event
 from messaging.gateway.follower import Follower
 from messaging.gateway.hub import Hub
@@ -18,6 +20,8 @@ from messaging.gateway.tasks import Tasks
 from messaging.service import presence
 from messaging.service.context import Context
 from messaging.service.ports import ONLINE
+
+logger = logging.getLogger(__name__)
 
 
 class Attendance:
@@ -91,19 +95,25 @@ class Attendance:
             self._tasks.start(self._reconcile(key))
 
     async def _reconcile(self, key: tuple[str, str]) -> None:
-        place, user_id = key
         try:
             while (key in self._wanted) != (key in self._told):
-                if key in self._wanted:
-                    self._told.add(key)
-                    if await self._ctx.presence.enter(place, user_id) and place == ONLINE:
-                        self._publish(await presence.came_online(self._ctx, user_id))
-                else:
-                    self._told.discard(key)
-                    if await self._ctx.presence.leave(place, user_id) and place == ONLINE:
-                        await self._tell_offline(user_id)
+                try:
+                    await self._take_step(key)
+                except ClientError as error:  # the contacts are not told this time; what is so still is
+                    logger.warning("presence was not told: %s", error.message)
         finally:
             self._telling.discard(key)
+
+    async def _take_step(self, key: tuple[str, str]) -> None:
+        place, user_id = key
+        if key in self._wanted:
+            self._told.add(key)
+            if await self._ctx.presence.enter(place, user_id) and place == ONLINE:
+                self._publish(await presence.came_online(self._ctx, user_id))
+        else:
+            self._told.discard(key)
+            if await self._ctx.presence.leave(place, user_id) and place == ONLINE:
+                await self._tell_offline(user_id)
 
     async def _tell_offline(self, user_id: str) -> None:
         self._publish(await presence.went_offline(self._ctx, user_id))

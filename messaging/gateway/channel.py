@@ -61,6 +61,7 @@ class Channel:
     __slots__ = (
         "_early",
         "_tell",
+        "checked_version",
         "conversation_id",
         "filling",
         "followers",
@@ -74,6 +75,9 @@ class Channel:
         self.conversation_id = conversation_id
         self.next_seq: int | None = None
         self.version: int | None = None
+        """The last version of the conversation that was told here."""
+        self.checked_version: int | None = None
+        """The version as of which all who listen here may; None while nobody does."""
         self.watchers: dict[Session, None] = {}
         self.joining: dict[Session, Joining] = {}
         self.followers: dict[Follower, None] = {}
@@ -109,6 +113,10 @@ class Channel:
             for joining in self.joining.values():
                 joining.since = last_seq
             self._flush()
+
+    def let_in(self, version: int) -> None:
+        """Somebody listens from now on because they might as of this version, which may be an old one."""
+        self.checked_version = version if self.checked_version is None else min(self.checked_version, version)
 
     def receive(self, event: MessageSent) -> None:
         """A message is known: tell it now, later, or not again."""

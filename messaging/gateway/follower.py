@@ -25,10 +25,11 @@ UNREAD_SECONDS = 0.25
 class Standing:
     """How far a user has read in one conversation."""
 
-    __slots__ = ("channel", "counts", "cursor", "known_seq", "muted", "own_read", "own_sent")
+    __slots__ = ("channel", "conversation", "counts", "cursor", "known_seq", "muted", "own_read", "own_sent")
 
     def __init__(self, channel: Channel, membership: Membership) -> None:
         self.channel = channel
+        self.conversation = membership.conversation
         self.counts = membership.conversation.kind is not Kind.ROOM
         self.known_seq = membership.last_seq
         self.cursor = membership.member.cursor

@@ -231,7 +231,10 @@ class Gateway:
         """Tell everybody what happened: those connected here now, the other processes over the bus."""
         told = tuple(events)
         for event in told:
-            self.hub.announce(event)
+            try:
+                self.hub.announce(event)
+            except Exception:  # the others must hear of it all the same
+                logger.exception("an event could not be told here")
         if told:
             self._bus.publish(told)
 

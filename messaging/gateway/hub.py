@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Iterable
 from typing import assert_never
 
-from messaging.domain.errors import ClientError
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
@@ -32,8 +31,7 @@ from messaging.domain.events import (
     conversation_topic,
     user_topic,
 )
-from messaging.domain.models import Conversation, Membership, Tail
-from messaging.domain.permissions import Action, permit
+from messaging.domain.models import Conversation, Kind, Membership, Tail
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.follower import Follower, Standing
 from messaging.gateway.metrics import Metrics
@@ -76,7 +74,12 @@ class Hub:
     def finish_join(self, joining: Joining, conversation_id: str, last_seq: int) -> bool:
         """The history has been written up to `last_seq`. False: read on from there, and finish again."""
         channel = self.channels.get(conversation_id)
-        return channel is None or channel.finish_join(joining, last_seq)
+        if channel is None:
+            return True
+        conversation = joining.session.watched.get(conversation_id)
+        if conversation is not None:
+            channel.let_in(conversation.version)
+        return channel.finish_join(joining, last_seq)
 
     def is_joining(self, joining: Joining, conversation_id: str) -> bool:
         """Whether the session is still on its way in; not after it left, was removed or the end of it all."""
@@ -121,6 +124,8 @@ class Hub:
     async def _load(self, follower: Follower) -> None:
         await self._bus.subscribe(user_topic(follower.user_id))
         memberships = await self._ctx.store.memberships(follower.user_id)
+        if self.followers.get(follower.user_id) is not follower:
+            return  # the user is gone again
         subscribed = [self._stand(follower, membership) for membership in memberships]
         await asyncio.gather(*subscribed)
 
@@ -129,6 +134,7 @@ class Hub:
         channel = self._open(conversation.id)
         channel.start_at(membership.last_seq)
         channel.version = max(channel.version or 0, conversation.version)
+        channel.let_in(conversation.version)
         channel.followers[follower] = None
         follower.standings[conversation.id] = Standing(channel, membership)
         return asyncio.ensure_future(_wait(self._bus.subscribe(conversation_topic(conversation.id))))
@@ -261,6 +267,8 @@ class Hub:
                 self._close_if_deserted(channel)
                 return
             await self._stand(follower, membership)
+            if channel.last_seq < membership.last_seq:  # a first message, which came before the standing
+                await self._catch_up(channel)
         self.tell(list(follower.sessions), event)
 
     def _member_removed(self, event: MemberRemoved) -> None:
@@ -292,13 +300,17 @@ class Hub:
                     await self._compare_channel(channel, tails[conversation_id])
 
     async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
-        if channel.next_seq is not None and channel.next_seq <= tail.last_seq and not channel.filling:
-            channel.filling = True
-            await self._fill(channel, wait=0)
+        if channel.next_seq is not None and channel.next_seq <= tail.last_seq:
+            await self._catch_up(channel)
         if channel.version is None and tail.version > 0:
             channel.version = tail.version
-        elif channel.version != tail.version:
-            await self._version_changed(channel)
+        if channel.checked_version is not None and channel.checked_version != tail.version:
+            await self._check(channel)
+
+    async def _catch_up(self, channel: Channel) -> None:
+        if not channel.filling:
+            channel.filling = True
+            await self._fill(channel, wait=0)
 
     async def _fill(self, channel: Channel, *, wait: float) -> None:
         """Read from the store what is missing before the next message."""
@@ -323,33 +335,51 @@ class Hub:
         finally:
             channel.filling = False
 
-    async def _version_changed(self, channel: Channel) -> None:
-        """The conversation changed, and nobody said so: end what is not allowed, tell the rest."""
+    async def _check(self, channel: Channel) -> None:
+        """The conversation changed, which somebody may not have said: end what is not allowed, tell the rest.
+
+        Not `version`, which an announcement raises, says whether this is needed: the announcement of who was
+        removed goes another way, and may be lost alone.
+        """
         conversation = await self._ctx.store.conversation(channel.conversation_id)
         if conversation is None:
-            self._evict(channel, channel.listeners, None)
+            self._gone(channel)
             return
-        gone = set()
-        for user_id in channel.listeners:
-            member = await self._ctx.store.member(conversation.id, user_id)
-            try:
-                permit(Action.READ, conversation, member.role if member else None, service=False)
-            except ClientError:
-                gone.add(user_id)
-        self._evict(channel, gone, conversation)
-        view = await conversation_view(self._ctx, conversation)
-        self.announce(ConversationChanged(view=view, at=self._ctx.clock()))
+        channel.checked_version = conversation.version  # at once: who is let in meanwhile may lower it again
+        try:
+            gone = await self._outsiders(channel, conversation)
+        except BaseException:
+            channel.checked_version = 0
+            raise
+        for user_id in gone:
+            self._evict(channel, user_id, conversation)
+        if conversation.version > (channel.version or 0):
+            view = await conversation_view(self._ctx, conversation)
+            self.announce(ConversationChanged(view=view, at=self._ctx.clock()))
 
-    def _evict(self, channel: Channel, user_ids: set[str], conversation: Conversation | None) -> None:
-        for user_id in user_ids:
-            if conversation is not None:
-                now = self._ctx.clock()
-                self._member_removed(MemberRemoved(user_id=user_id, conversation=conversation, at=now))
-            for session in [s for s in (*channel.watchers, *channel.joining) if s.user_id == user_id]:
-                session.unwatch(channel.conversation_id)
-            follower = self.followers.get(user_id)
-            if follower is not None:
-                self._drop_standing(follower, channel.conversation_id)
+    async def _outsiders(self, channel: Channel, conversation: Conversation) -> list[str]:
+        """Those who listen to a group and are not in it."""
+        if conversation.kind is not Kind.GROUP:
+            return []
+        store = self._ctx.store
+        members = await store.members(conversation.id, limit=conversation.member_count)
+        unseen = channel.listeners - {member.user_id for member in members}
+        # Each for itself: somebody may have been added since the conversation was looked at.
+        return [user_id for user_id in unseen if await store.member(conversation.id, user_id) is None]
+
+    def _evict(self, channel: Channel, user_id: str, conversation: Conversation) -> None:
+        self.announce(MemberRemoved(user_id=user_id, conversation=conversation, at=self._ctx.clock()))
+        for session in [s for s in (*channel.watchers, *channel.joining) if s.user_id == user_id]:
+            session.unwatch(channel.conversation_id)
+
+    def _gone(self, channel: Channel) -> None:
+        """The conversation was deleted, and nobody said so."""
+        conversation_id = channel.conversation_id
+        known = [session.watched.get(conversation_id) for session in channel.watchers]
+        known += [follower.standings[conversation_id].conversation for follower in channel.followers]
+        last = next((conversation for conversation in known if conversation is not None), None)
+        if last is not None:
+            self.announce(ConversationDeleted(conversation=last, at=self._ctx.clock()))
 
     # --- channels ---
 

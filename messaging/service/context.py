@@ -78,17 +78,20 @@ class Seats:
             return Seat(None, None)
         known = self._roles.get((conversation_id, user_id))
         if known is None:
+            age = self._roles.age
             member = await self._store.member(conversation_id, user_id)
             known = (member.role if member else None,)
-            self._roles.put((conversation_id, user_id), known)
+            if age == self._roles.age:
+                self._roles.put((conversation_id, user_id), known)
         return Seat(conversation, known[0])
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, if there is one. That there is none is never remembered."""
         known = self._conversations.get(conversation_id)
         if known is None:
+            age = self._conversations.age
             known = await self._store.conversation(conversation_id)
-            if known is not None:
+            if known is not None and age == self._conversations.age:
                 self._conversations.put(conversation_id, known)
         return known
 

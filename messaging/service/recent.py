@@ -18,6 +18,8 @@ class Recent(Generic[K, V]):
         self._seconds = seconds
         self._now = now
         self._entries: dict[K, tuple[float, V]] = {}
+        self.age = 0
+        """Rises whenever something is forgotten: what was looked up before that may be wrong by now."""
 
     def get(self, key: K) -> V | None:
         """The value, or None when it is not known or too old."""
@@ -35,8 +37,10 @@ class Recent(Generic[K, V]):
 
     def forget(self, key: K) -> None:
         """No longer know a value, if it is known."""
+        self.age += 1
         self._entries.pop(key, None)
 
     def clear(self) -> None:
         """No longer know anything."""
+        self.age += 1
         self._entries.clear()

@@ -7,13 +7,23 @@ from typing import get_args
 
 from messaging.domain import events
 from messaging.domain.events import Event, topic_of
-from messaging.domain.models import Conversation, ConversationView, Kind, Message, Profile, Status
+from messaging.domain.models import (
+    Conversation,
+    ConversationView,
+    Kind,
+    Message,
+    Notification,
+    Profile,
+    Status,
+)
 
 T0 = datetime(2026, 11, 20, tzinfo=UTC)
 CONVERSATION = Conversation(id="7", kind=Kind.GROUP, created_at=T0, updated_at=T0)
 VIEW = ConversationView(conversation=CONVERSATION, last_seq=0)
 BOB = Profile(id="bob")
 MESSAGE = Message(id=1, conversation_id="7", seq=1, sender_id="bob", sender_seq=1, content="x", created_at=T0)
+
+NOTIFICATION = Notification(id="1", type="note", created_at=T0)
 
 TOPICS: list[tuple[Event, str]] = [
     (events.MessageSent(conversation=CONVERSATION, message=MESSAGE, sender=BOB), "c:7"),
@@ -26,8 +36,12 @@ TOPICS: list[tuple[Event, str]] = [
     ),
     (events.ConversationChanged(view=VIEW, at=T0), "c:7"),
     (events.ConversationDeleted(conversation=CONVERSATION, at=T0), "c:7"),
+    (events.RoomEntered(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),
+    (events.RoomLeft(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),
     (events.MemberAdded(user_id="bob", view=VIEW, at=T0), "u:bob"),
     (events.MemberRemoved(user_id="bob", conversation=CONVERSATION, at=T0), "u:bob"),
+    (events.DeviceChanged(user_id="bob", device="phone", connected=True, at=T0), "u:bob"),
+    (events.Notified(user_id="bob", notification=NOTIFICATION, at=T0), "u:bob"),
     (events.UnreadChanged(user_id="bob", total=0, at=T0), "u:bob"),
     (
         events.PresenceChanged(

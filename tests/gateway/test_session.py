@@ -498,7 +498,7 @@ async def test_draining_finishes_what_was_begun_and_then_says_goodbye() -> None:
         ack = await alice.emit("send-message", conversationId="1", content="x")
         draining = asyncio.create_task(house.one.gateway.drain(5))
         await until(lambda: store.batches and house.one.gateway.draining)
-        assert alice.farewell is None
+        assert [client.farewell for client in (alice, bob)] == [None, None]
         store.writing.set()
         await draining
         assert (await alice.acked(ack))["success"]
