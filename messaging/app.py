@@ -25,12 +25,12 @@ from messaging.service.setting_up import set_up
 from messaging.settings import Settings
 from messaging.tokens import JsonWebTokens, mint
 from messaging.transports.entrance import Entrance
+from messaging.transports.handshake import Limits
 from messaging.transports.operations import Operations
 from messaging.transports.origins import Origins
 from messaging.transports.rest import Rest
 from messaging.transports.socketio.factory import create_socketio, mount
 from messaging.transports.socketio.gateway import GatewayNamespace
-from messaging.transports.socketio.handshake import Limits
 from messaging.transports.socketio.wire import SocketIoWire
 
 DRAIN_SECONDS = 6.0

@@ -13,8 +13,9 @@ from messaging.domain.errors import ClientError, RateLimited
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.transports import strict_json
+from messaging.transports.handshake import Handshake, Limits, handshake_of
 from messaging.transports.origins import Origins
-from messaging.transports.socketio.handshake import Handshake, Limits, Refused, Sink, handshake_of
+from messaging.transports.socketio.handshake import Refused, Sink
 from messaging.transports.socketio.packets import Engine
 from messaging.transports.socketio.socket import EngineSocket
 

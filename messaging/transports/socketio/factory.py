@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from messaging.transports.entrance import Entrance
+from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
-from messaging.transports.socketio.handshake import Limits
 from messaging.transports.socketio.manager import LocalRooms, RedisRooms
 from messaging.transports.socketio.namespace import Namespace
 from messaging.transports.socketio.server import SocketServer

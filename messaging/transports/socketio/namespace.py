@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from messaging.domain.errors import ClientError
 from messaging.gateway.farewell import Farewell
+from messaging.transports.handshake import Handshake
 from messaging.transports.socketio import packets
-from messaging.transports.socketio.handshake import Handshake
 from messaging.transports.socketio.packets import Kind, Packet
 from messaging.transports.socketio.socket import EngineSocket
 
@@ -34,9 +34,6 @@ class Client(Protocol):
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         """They emitted an event, and want an ack where `ack` is a number. The name is empty where it may
         not be used or the arguments may not be read. The next event is read when this returns."""
-
-    def alive(self) -> None:
-        """They answered something."""
 
     def closed(self, farewell: Farewell) -> None:
         """They are gone. Called once for each client that `sign_in` gave."""
@@ -75,6 +72,9 @@ class Place:
     async def drained(self) -> None:
         """Return when the client has taken what was written, or is gone."""
         await self.socket.drained()
+
+    def probe(self, token: int) -> None:
+        """Nothing: Engine.IO's pings carry no token, and no Socket.IO dialect asks."""
 
     def close(self, farewell: Farewell) -> None:
         """End this place; the connection too, unless others still use it and it can be told apart."""

@@ -17,9 +17,9 @@ from messaging.domain.errors import ClientError
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.transports.entrance import Entrance
+from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.socketio import packets
 from messaging.transports.socketio.engine import EngineServer
-from messaging.transports.socketio.handshake import Handshake, Limits
 from messaging.transports.socketio.namespace import Client, Connection, Namespace, Place, SignInRefused
 from messaging.transports.socketio.packets import Kind, Packet, StrictPacket
 from messaging.transports.socketio.socket import EngineSocket
@@ -84,11 +84,6 @@ class SocketServer(socketio.AsyncServer):
         self._expect_a_namespace(socket)
         if self._entrance is not None:
             self._entrance.opened(socket.handshake.peer)
-
-    def pong(self, socket: EngineSocket) -> None:
-        for place in self._connections[socket.sid].places.values():
-            if place.client is not None:
-                place.client.alive()
 
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None:
         connection = self._connections.pop(socket.sid)
@@ -189,7 +184,6 @@ class SocketServer(socketio.AsyncServer):
                 name, args = _event(packet) if self._binary else ("", [])
                 await client.event(name, args, packet.id)
             case Kind.ACK | Kind.BINARY_ACK:
-                client.alive()
                 if place.sid in self.manager.callbacks and not packet.unfit:
                     await self.manager.trigger_callback(place.sid, packet.id, packet.data)
             case Kind.DISCONNECT:

@@ -16,7 +16,8 @@ from engineio.async_socket import AsyncSocket
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.gateway.outbox import Outbox
-from messaging.transports.socketio.handshake import Handshake, Limits, Refused, Sink
+from messaging.transports.handshake import Handshake, Limits
+from messaging.transports.socketio.handshake import Refused, Sink
 from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine
 from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll, read_body, text_response
 from messaging.transports.socketio.websocket import Line
@@ -181,7 +182,6 @@ class EngineSocket(AsyncSocket):
                 await self._hand_over(data)
             case Engine.PONG:
                 self._schedule_ping()
-                self._sink.pong(self)
             case Engine.CLOSE:
                 self.end(farewells.LOST)
             case Engine.NOOP:

@@ -17,10 +17,10 @@ from aiohttp import web
 from messaging.domain.errors import AuthFailed, ClientError
 from messaging.gateway.farewell import Farewell
 from messaging.transports.credentials import auth_token
+from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.origins import Origins
 from messaging.transports.socketio.engine import EngineServer
 from messaging.transports.socketio.factory import create_socketio, mount
-from messaging.transports.socketio.handshake import Handshake, Limits
 from messaging.transports.socketio.namespace import Client, Place, SignInRefused
 from messaging.transports.socketio.packets import Kind
 from messaging.transports.socketio.server import SocketServer
@@ -37,7 +37,6 @@ class EchoClient:
         self.auth = auth
         self.heard: list[tuple[str, list[Any]]] = []
         self.farewells: list[Farewell] = []
-        self.answers = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -51,9 +50,6 @@ class EchoClient:
             self.place.send(Kind.ACK, args, ack=ack)
         elif name == "message":
             self.emit("message-back", *args)
-
-    def alive(self) -> None:
-        self.answers += 1
 
     def closed(self, farewell: Farewell) -> None:
         self.farewells.append(farewell)
@@ -102,7 +98,6 @@ class EngineEcho:
 
     def opened(self, socket: EngineSocket) -> None: ...
 
-    def pong(self, socket: EngineSocket) -> None: ...
 
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None: ...
 

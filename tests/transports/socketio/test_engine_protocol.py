@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from messaging.gateway import farewell
+from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
-from messaging.transports.socketio.handshake import Limits
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually

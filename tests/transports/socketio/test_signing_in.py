@@ -12,8 +12,8 @@ from messaging.domain.errors import RateLimited
 from messaging.domain.models import Identity, Profile
 from messaging.gateway import farewell
 from messaging.transports.entrance import Entrance
+from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
-from messaging.transports.socketio.handshake import Limits
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import Echo, EchoApp
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
