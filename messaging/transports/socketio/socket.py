@@ -17,10 +17,11 @@ from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.gateway.outbox import Outbox
 from messaging.transports.handshake import Handshake, Limits
+from messaging.transports.line import Line
 from messaging.transports.socketio.handshake import Refused, Sink
 from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine
 from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll, read_body, text_response
-from messaging.transports.socketio.websocket import Line
+from messaging.transports.socketio.websocket import probed
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _LAST_WORDS = {farewells.UNSIGNED, farewells.REMOVED, farewells.SHUTDOWN, farewe
 """Ends whose last packets are kept for a polling client that is between two polls."""
 
 _UNREADABLE = {1002: farewells.UNREADABLE, 1007: farewells.UNREADABLE, 1009: farewells.TOO_LARGE}
-"""What aiohttp found in the frames of a client, by the close code that it answered with."""
+"""What was wrong with the frames of a client, by the close code that says so."""
 
 
 class EngineSocket(AsyncSocket):
@@ -248,12 +249,12 @@ class EngineSocket(AsyncSocket):
         except BaseException:
             self.upgrading = False
             raise
-        if upgrade and not (await line.probed(self._wake) and not self.closed):
+        if upgrade and not (await probed(line, self._wake) and not self.closed):
             self.upgrading = False
-            return line.finish()
+            return await line.finish()
         self._go_over(line)
         await self._read(line)
-        return line.finish()
+        return await line.finish()
 
     def _go_over(self, line: Line) -> None:
         self._line = line
@@ -279,7 +280,7 @@ class EngineSocket(AsyncSocket):
             except ValueError:
                 self.end(farewells.UNREADABLE)
         line.answer_goodbye()
-        self.end(_UNREADABLE.get(line.close_code or 0, farewells.LOST))
+        self.end(_UNREADABLE.get(line.fault or 0, farewells.LOST))
 
     # Pings
 

@@ -1,0 +1,244 @@
+"""Line: a WebSocket that was accepted; frames go straight into aiohttp's transport (RFC 6455, RFC 7692).
+
+A frame is one synchronous write, built once for all who get the same text. aiohttp reads; all that is
+written, pongs and goodbyes included, is written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, cast
+
+from aiohttp import WebSocketError, WSMsgType, web
+
+LINGER_SECONDS = 0.8
+"""How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
+
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+_DEFLATED = 0x40
+_NO_STATUS, _ABNORMAL = 1005, 1006
+_UNSAYABLE = {0, 1004, _NO_STATUS, _ABNORMAL, 1015}
+"""Close codes that may not stand in a frame."""
+_MAX_REASON_BYTES = 123
+_WINDOW_BITS, _MEMORY_LEVEL = 12, 5
+"""Compressing takes 32 KiB a connection this way; zlib's defaults take 256."""
+_DEFLATE_BYTES = 128
+"""Shorter texts are not compressed."""
+_DEFLATE_TAIL = b"\x00\x00\xff\xff"
+
+
+class Ping(bytes):
+    """A ping with this payload, to be written in its turn."""
+
+
+class _Flow(Protocol):
+    """What we use of aiohttp's protocol object: pause_writing and resume_writing are its business."""
+
+    @property
+    def writing_paused(self) -> bool: ...
+
+    async def _drain_helper(self) -> None: ...
+
+
+class _LastFrame:
+    """The frame that was built last: a fan-out writes the same text to one client after the other."""
+
+    text = ""
+    frame = b"\x81\x00"
+
+
+def text_frame(text: str) -> bytes:
+    """A text frame, unmasked and uncompressed."""
+    if text is not _LastFrame.text:
+        _LastFrame.frame = _frame(_TEXT, text.encode())
+        _LastFrame.text = text
+    return _LastFrame.frame
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+class _Deflate:
+    """permessage-deflate, outwards: what was agreed with one client."""
+
+    __slots__ = ("_compressor", "_keeps_context", "_window_bits")
+
+    def __init__(self, agreed: str, window_bits: int) -> None:
+        self._window_bits = min(window_bits, _WINDOW_BITS)
+        self._keeps_context = "server_no_context_takeover" not in agreed
+        self._compressor = self._new() if self._keeps_context else None
+
+    def frame(self, payload: bytes) -> bytes:
+        """A compressed text frame."""
+        compressor = self._compressor or self._new()
+        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return _frame(_TEXT | _DEFLATED, data.removesuffix(_DEFLATE_TAIL))
+
+    def _new(self) -> zlib._Compress:
+        return zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-self._window_bits, memLevel=_MEMORY_LEVEL)
+
+
+class _Response(web.WebSocketResponse):
+    """aiohttp's WebSocket, which leaves goodbyes to the line."""
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:  # noqa: ARG002, an override keeps the signature of its base
+        return False
+
+
+def _nobody_asked(_payload: bytes) -> None:
+    """Where pongs go that nobody waits for."""
+
+
+class Line:
+    """A WebSocket that was accepted. Writing never waits; `full` says when it should."""
+
+    __slots__ = (
+        "_cut",
+        "_deflate",
+        "_flow",
+        "_pong",
+        "_said_goodbye",
+        "_tcp",
+        "_ws",
+        "close_code",
+        "fault",
+        "heard_at",
+    )
+
+    def __init__(
+        self, ws: web.WebSocketResponse, request: web.Request, pong: Callable[[bytes], None]
+    ) -> None:
+        if request.transport is None:
+            raise ConnectionResetError
+        self._ws = ws
+        self._tcp: asyncio.Transport = request.transport
+        self._flow = cast(_Flow, request.protocol)
+        self._pong = pong
+        self._said_goodbye = False
+        self._cut: asyncio.TimerHandle | None = None
+        agreed = ws.headers.get("Sec-WebSocket-Extensions", "")
+        self._deflate = _Deflate(agreed, int(ws.compress)) if agreed else None
+        self.heard_at = asyncio.get_running_loop().time()
+        """When the last frame was read."""
+        self.close_code: int | None = None
+        """What the peer said goodbye with, 1005 for nothing; None where it went without a goodbye."""
+        self.fault: int | None = None
+        """What is wrong with what the peer sent, as the close code that says so."""
+
+    @classmethod
+    async def accept(
+        cls,
+        request: web.Request,
+        *,
+        max_frame_bytes: int,
+        protocols: tuple[str, ...],
+        compress: bool = False,
+        pong: Callable[[bytes], None] = _nobody_asked,
+    ) -> Line:
+        """Answer the upgrade. `compress`: where the client offers it; `pong` is given what pongs say."""
+        ws = _Response(
+            compress=compress,
+            autoclose=False,
+            autoping=False,
+            max_msg_size=max_frame_bytes + 1,  # aiohttp refuses what has exactly this size
+            protocols=protocols,
+        )
+        await ws.prepare(request)
+        return cls(ws, request, pong)
+
+    def send(self, data: str | bytes) -> None:
+        """One message, text or binary, or a Ping."""
+        if not self._tcp.is_closing():
+            self._tcp.write(self._framed(data))
+
+    def send_all(self, messages: Iterable[str | bytes]) -> None:
+        """Many messages in one write."""
+        if not self._tcp.is_closing():
+            self._tcp.write(b"".join([self._framed(data) for data in messages]))
+
+    def _framed(self, data: str | bytes) -> bytes:
+        if isinstance(data, str):
+            if self._deflate is None or len(data) < _DEFLATE_BYTES:
+                return text_frame(data)
+            return self._deflate.frame(data.encode())
+        return _frame(_PING if isinstance(data, Ping) else _BINARY, data)
+
+    @property
+    def full(self) -> bool:
+        """The socket's buffer is over its limit: the peer is slower than we are."""
+        return self._flow.writing_paused
+
+    async def drained(self) -> None:
+        """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
+        await self._flow._drain_helper()  # noqa: SLF001, aiohttp's own writer waits in no other way
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when there will be no more, and then `close_code` or `fault` says why.
+
+        Pings are answered on the way, with their payload, as the peer takes the answers.
+        """
+        while True:
+            message = cast(Any, await self._ws.receive())
+            self.heard_at = asyncio.get_running_loop().time()
+            match message.type:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    return cast("str | bytes", message.data)
+                case WSMsgType.PING:
+                    if not await self._answer(bytes(message.data)):
+                        return None
+                case WSMsgType.PONG:
+                    self._pong(bytes(message.data))
+                case WSMsgType.CLOSE:
+                    self.close_code = message.data or _NO_STATUS
+                    return None
+                case _:
+                    self.fault = message.data.code if isinstance(message.data, WebSocketError) else None
+                    return None
+
+    async def _answer(self, payload: bytes) -> bool:
+        try:
+            await self.drained()
+        except ConnectionError:
+            return False
+        if not self._said_goodbye and not self._tcp.is_closing():
+            self._tcp.write(_frame(_PONG, payload))
+        return True
+
+    def end(self, code: int, reason: str = "") -> None:
+        """Say goodbye, and cut the connection when the peer does not answer soon, reading or not."""
+        if self._said_goodbye:
+            return
+        self._said_goodbye = True
+        if code == _ABNORMAL:
+            self._tcp.abort()
+        elif not self._tcp.is_closing():
+            said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
+            self._tcp.write(_frame(_CLOSE, said))
+            self._cut = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._tcp.abort)
+
+    def answer_goodbye(self) -> None:
+        """The peer said goodbye first, or something that cannot be read: so do we."""
+        if self.fault is not None:
+            self.end(self.fault)
+        elif self.close_code is not None:
+            self.end(1000 if self.close_code in _UNSAYABLE else self.close_code)
+
+    async def finish(self) -> web.WebSocketResponse:
+        """The end of the handler: nothing more is read. Gives what aiohttp wants to have."""
+        self.end(1000)
+        if self.fault is not None:
+            # Closing before all was read resets the connection, and the goodbye may be lost.
+            await asyncio.sleep(LINGER_SECONDS)
+        if self._cut is not None and (self._tcp.is_closing() or not self._tcp.get_write_buffer_size()):
+            self._cut.cancel()
+        self._tcp.close()
+        return self._ws
