@@ -7,11 +7,11 @@ share one. Drafts are written in the order in which `append` was called.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from messaging.domain.errors import ClientError, Unavailable
+from messaging.domain.errors import Unavailable
 from messaging.domain.models import Appended, Draft
 from messaging.service.ports import Store
 
@@ -70,22 +70,26 @@ class Committer:
             self._writer = None
 
     async def _write_batch(self, batch: list[_Waiting]) -> None:
+        outcomes: Sequence[Appended | Exception]
         try:
             outcomes = await self._store.append([waiting.draft for waiting in batch])
         except Exception as error:  # noqa: BLE001  those who wait are told
-            if isinstance(error, Unavailable):
-                # Who came meanwhile has waited as long as one write may take: they hear it now, not after
-                # a second one has failed.
-                batch, self._waiting = [*batch, *self._waiting], []
-            for waiting in batch:
-                _fail(waiting.future, error)
-            return
+            outcomes = [error] * len(batch)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             _settle(waiting, outcome)
+        if away := next((each for each in outcomes if isinstance(each, Unavailable)), None):
+            self._give_up_waiting(away)
+
+    def _give_up_waiting(self, error: Unavailable) -> None:
+        """Who came while a write failed has waited as long as one may take: they hear it now, not after a
+        second one has failed."""
+        late, self._waiting = self._waiting, []
+        for waiting in late:
+            _fail(waiting.future, error)
 
 
-def _settle(waiting: _Waiting, outcome: Appended | ClientError) -> None:
-    if isinstance(outcome, ClientError):
+def _settle(waiting: _Waiting, outcome: Appended | Exception) -> None:
+    if isinstance(outcome, Exception):
         _fail(waiting.future, outcome)
         return
     try:
