@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from messaging.domain.errors import ClientError
-from messaging.domain.events import Event
+from messaging.domain.events import Event, RoomEntered, RoomLeft
+from messaging.domain.models import Conversation, Profile
 from messaging.gateway.follower import Follower
 from messaging.gateway.hub import Hub
 from messaging.gateway.tasks import Tasks
@@ -42,6 +43,8 @@ class Attendance:
         self._grace_seconds = grace_seconds
         self._wanted: Counter[tuple[str, str]] = Counter()
         """How many sessions (or followers) of a user are in a place."""
+        self._rooms: dict[tuple[str, str], tuple[Conversation, Profile]] = {}
+        """What is told of those who are, or were until just now, in a group or room."""
         self._told: set[tuple[str, str]] = set()
         self._telling: set[tuple[str, str]] = set()
 
@@ -63,8 +66,7 @@ class Attendance:
 
     def lost(self, place: str, user_id: str) -> None:
         """A process died and left a user behind that nobody else has."""
-        if place == ONLINE:
-            self._tasks.start(self._tell_offline(user_id))
+        self._tasks.start(self._tell_offline(user_id) if place == ONLINE else self._tell_lost(place, user_id))
 
     def _gone(self, follower: Follower) -> None:
         follower.farewell = None
@@ -72,15 +74,23 @@ class Attendance:
             self._hub.unfollow(follower)
             self._want(ONLINE, follower.user_id, 0)
 
-    # --- public rooms ---
+    # --- groups and rooms ---
 
-    def entered(self, room: str, user_id: str) -> None:
-        """One more session of the user watches a public room."""
-        self._want(room, user_id, self._wanted[room, user_id] + 1)
+    def entered(self, conversation: Conversation, user: Profile) -> None:
+        """One more session of the user watches a group or room."""
+        self._rooms[conversation.id, user.id] = (conversation, user)
+        self._want(conversation.id, user.id, self._wanted[conversation.id, user.id] + 1)
 
-    def left(self, room: str, user_id: str) -> None:
-        """One session fewer watches it."""
-        self._want(room, user_id, self._wanted[room, user_id] - 1)
+    def left(self, conversation: Conversation, user: Profile, *, lost: bool) -> None:
+        """One session fewer watches it. `lost`: its connection is gone, and may come back."""
+        if lost and self._grace_seconds > 0:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._grace_seconds, self._leave, conversation.id, user.id)
+        else:
+            self._leave(conversation.id, user.id)
+
+    def _leave(self, conversation_id: str, user_id: str) -> None:
+        self._want(conversation_id, user_id, self._wanted[conversation_id, user_id] - 1)
 
     # --- bringing together what should be so and what has been told ---
 
@@ -103,17 +113,42 @@ class Attendance:
                     logger.warning("presence was not told: %s", error.message)
         finally:
             self._telling.discard(key)
+            if key not in self._wanted:
+                self._rooms.pop(key, None)
 
     async def _take_step(self, key: tuple[str, str]) -> None:
         place, user_id = key
         if key in self._wanted:
             self._told.add(key)
-            if await self._ctx.presence.enter(place, user_id) and place == ONLINE:
-                self._publish(await presence.came_online(self._ctx, user_id))
+            if await self._ctx.presence.enter(place, user_id):
+                await self._tell_entered(key)
         else:
             self._told.discard(key)
-            if await self._ctx.presence.leave(place, user_id) and place == ONLINE:
-                await self._tell_offline(user_id)
+            if await self._ctx.presence.leave(place, user_id):
+                await self._tell_left(key)
+
+    async def _tell_entered(self, key: tuple[str, str]) -> None:
+        place, user_id = key
+        if place == ONLINE:
+            self._publish(await presence.came_online(self._ctx, user_id))
+        elif key in self._rooms:
+            conversation, user = self._rooms[key]
+            self._publish([RoomEntered(conversation=conversation, user=user, at=self._ctx.clock())])
+
+    async def _tell_left(self, key: tuple[str, str]) -> None:
+        place, user_id = key
+        if place == ONLINE:
+            await self._tell_offline(user_id)
+        elif key in self._rooms:
+            conversation, user = self._rooms[key]
+            self._publish([RoomLeft(conversation=conversation, user=user, at=self._ctx.clock())])
+
+    async def _tell_lost(self, conversation_id: str, user_id: str) -> None:
+        conversation = await self._ctx.seats.conversation(conversation_id)
+        people = await self._ctx.people.find([user_id])
+        if conversation is not None:
+            event = RoomLeft(conversation=conversation, user=people[user_id], at=self._ctx.clock())
+            self._publish([event])
 
     async def _tell_offline(self, user_id: str) -> None:
         self._publish(await presence.went_offline(self._ctx, user_id))

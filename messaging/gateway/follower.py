@@ -71,6 +71,9 @@ class Follower:
     def message_sent(self, event: MessageSent) -> None:
         """A message came in one of the conversations."""
         conversation_id = event.conversation.id
+        for session in self.sessions:
+            if session.catching_up is not None and session.signed_in:
+                session.catching_up.written(conversation_id, event.message.seq)
         standing = self.standings.get(conversation_id)
         if standing is None:
             return

@@ -16,15 +16,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from messaging.dialects.base import Request
 from messaging.domain.commands import Actor, Command, JoinConversation, LoadHistory, SendMessage
 from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
-from messaging.domain.events import Event
+from messaging.domain.events import DeviceChanged, Event
 from messaging.domain.models import Identity
 from messaging.domain.replies import HistoryPage
 from messaging.gateway.attendance import Attendance
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
 from messaging.gateway.hub import COMPARE_SECONDS, Hub
 from messaging.gateway.metrics import Metrics
-from messaging.gateway.session import Session, Transport, Wire
+from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
+from messaging.gateway.transport import Transport, Wire
 from messaging.service import users
 from messaging.service.context import Context, Outcome, Result
 from messaging.service.handlers import HANDLERS
@@ -36,6 +37,8 @@ from messaging.service.reading import history_page
 COMMAND_SECONDS = 5.0
 """The longest that a command may take."""
 _TYPING_TICK_SECONDS = 1.0
+_QUESTION_SECONDS = 1.0
+"""How often a device is asked to confirm what it was sent, at the most."""
 _GOODBYE_SECONDS = 1.5
 """Over how long the closing of many clients is spread at shutdown."""
 
@@ -69,6 +72,7 @@ class Gateway:
         self._clockwork = [
             asyncio.create_task(_every(COMPARE_SECONDS, self.hub.compare), name="compare positions"),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
+            asyncio.create_task(_every(_QUESTION_SECONDS, self._ask_devices), name="ask devices"),
         ]
 
     async def drain(self, seconds: float) -> None:
@@ -125,13 +129,25 @@ class Gateway:
         *,
         peer: str,
         device: str | None = None,
+        after: int | None = None,
     ) -> Session:
-        """A session for a signed-in connection; RateLimited when the user has too many."""
+        """A session for a signed-in connection; RateLimited when the user has too many.
+
+        `device` is its name, unique among the user's connections; `after` the message that it wants to go
+        on after.
+        """
         follower = self.hub.followers.get(identity.profile.id)
         if follower is not None and len(follower.sessions) >= self._max_connections_per_user:
             raise RateLimited("You have too many connections.", retryAfter=60)
         session = Session(
-            self, identity, wire, transport, connection=str(next(self._names)), peer=peer, device=device
+            self,
+            identity,
+            wire,
+            transport,
+            connection=str(next(self._names)),
+            peer=peer,
+            device=device,
+            after=after,
         )
         self.sessions[session] = None
         self.metrics.opened(wire.dialect.name)
@@ -148,6 +164,7 @@ class Gateway:
             return
         if session.farewell is None:
             session.follower = follower
+            self.hub.hear(session, follower)
             self.hub.tell((session,), follower.unread_changed())
             self.attendance.arrived(follower)
         else:
@@ -157,7 +174,11 @@ class Gateway:
         """A session's connection is gone."""
         self.sessions.pop(session, None)
         self._forget(session)
-        self.publish(self.ctx.typists.disconnected(session.connection, self.ctx.clock()))
+        now = self.ctx.clock()
+        self.publish(self.ctx.typists.disconnected(session.connection, now))
+        if session.catching_up is not None and session.device:
+            gone = DeviceChanged(user_id=session.user_id, device=session.device, connected=False, at=now)
+            self.publish([gone])
         dialect, farewell = session.wire.dialect.name, session.farewell
         reason = farewell.reason if farewell else "unknown"
         self.metrics.closed(dialect, reason)
@@ -173,15 +194,8 @@ class Gateway:
         follower = self.hub.followers.get(session.user_id)
         if follower is not None:
             follower.sessions.pop(session, None)
+            self.hub.silence(session, follower)
             self.attendance.departed(follower)
-
-    def entered_room(self, session: Session, room: str) -> None:
-        """A session watches a public room from now on."""
-        self.attendance.entered(room, session.user_id)
-
-    def left_room(self, session: Session, room: str) -> None:
-        """… and no longer."""
-        self.attendance.left(room, session.user_id)
 
     # --- commands ---
 
@@ -264,6 +278,11 @@ class Gateway:
 
     async def _expire_typing(self) -> None:
         self.publish(self.ctx.typists.expire(self.ctx.clock()))
+
+    async def _ask_devices(self) -> None:
+        for session in self.sessions:
+            if session.catching_up is not None:
+                session.catching_up.ask()
 
 
 def _room_of(command: Command) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 from typing import assert_never
 
+from messaging.dialects.base import Hears
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
@@ -28,6 +29,7 @@ from messaging.domain.events import (
     TypingChanged,
     UnreadChanged,
     UserEvent,
+    conversation_of,
     conversation_topic,
     user_topic,
 )
@@ -35,8 +37,9 @@ from messaging.domain.models import Conversation, Kind, Membership, Tail
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.follower import Follower, Standing
 from messaging.gateway.metrics import Metrics
-from messaging.gateway.session import Session, Wire
+from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
+from messaging.gateway.transport import Wire
 from messaging.service.context import Context
 from messaging.service.ports import Bus
 from messaging.service.views import conversation_view
@@ -111,6 +114,31 @@ class Hub:
             if ready.done() and (ready.cancelled() or ready.exception()):
                 follower.ready = None  # the next one tries again
         return follower
+
+    def hear(self, session: Session, follower: Follower) -> None:
+        """Let the session hear, without joining, what its dialect hears. One that catches up is held until
+        it has been written what it missed."""
+        for standing in follower.standings.values():
+            if self._hears(session, standing.conversation):
+                joining = standing.channel.begin_join(session)
+                if session.catching_up is not None:
+                    session.catching_up.begin(standing.conversation.id, joining)
+                else:
+                    standing.channel.finish_join(joining, joining.since)
+
+    def silence(self, session: Session, follower: Follower) -> None:
+        """The session is gone: it hears nothing any more."""
+        for standing in follower.standings.values():
+            standing.channel.leave(session)
+
+    def _hears(self, session: Session, conversation: Conversation) -> bool:
+        match session.wire.dialect.hears:
+            case Hears.JOINED:
+                return False
+            case Hears.DIRECT:
+                return conversation.kind is Kind.DIRECT
+            case Hears.ALL:
+                return conversation.kind is not Kind.ROOM
 
     def unfollow(self, follower: Follower) -> None:
         """The user has no connection here any more, for good."""
@@ -187,13 +215,16 @@ class Hub:
 
     def tell(self, sessions: Iterable[Session], event: Event) -> None:
         """Write an event to sessions: rendered and encoded once for all those of one wire."""
-        encoded: dict[Wire, list[str]] = {}
+        encoded: dict[tuple[Wire, str | None], list[str]] = {}
         count = 0
+        pair = _pair_of(event)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
-            texts = encoded.get(session.wire)
+            wire = session.wire
+            viewer = session.user_id if pair and wire.dialect.names_partner else None
+            texts = encoded.get((wire, viewer))
             if texts is None:
-                wire = session.wire
-                texts = encoded[wire] = [wire.encode(frame) for frame in wire.dialect.render(event)]
+                frames = wire.dialect.render(event, viewer)
+                texts = encoded[wire, viewer] = [wire.encode(frame) for frame in frames]
             for text in texts:
                 session.push(text)
             count += len(texts)
@@ -397,3 +428,8 @@ class Hub:
 
 async def _wait(subscribed: Awaitable[None]) -> None:
     await subscribed
+
+
+def _pair_of(event: Event) -> bool:
+    """Whether an event happened between two users."""
+    return isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT

@@ -14,32 +14,33 @@ import asyncio
 import time
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from messaging.dialects.base import Answer, Dialect, Frame, Payload, Request
+from messaging.dialects.base import Answer, Frame, Hears, Request
 from messaging.domain.commands import (
     Actor,
     Authenticate,
+    CatchUp,
     Command,
     JoinConversation,
-    LoadHistory,
     MarkRead,
     SendMessage,
     SetTyping,
 )
-from messaging.domain.errors import AuthFailed, PermissionDenied, RoomNotFound
+from messaging.domain.errors import AuthFailed, PermissionDenied
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
-from messaging.domain.replies import Authenticated, Joined, Left, Reply
+from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
+from messaging.gateway.catching_up import CatchingUp
 from messaging.gateway.farewell import SLOW, UNSIGNED, Farewell
+from messaging.gateway.joining import Join
+from messaging.gateway.sign_in import EXPIRED, SignIn
+from messaging.gateway.transport import Transport, Wire
 from messaging.service.context import Outcome, Result
-from messaging.service.policy import MISSED_PAGE
 
 if TYPE_CHECKING:
-    from messaging.gateway.channel import Joining
     from messaging.gateway.follower import Follower
     from messaging.gateway.gateway import Gateway
 
@@ -47,50 +48,9 @@ MAX_IN_FLIGHT = 64
 """How many commands of one kind may be in flight together."""
 MAX_PENDING = 64
 """How many commands may wait to be started before the transport is told to stop reading."""
-RENEWAL_SECONDS = 30.0
-"""How long an expired session waits for a new token."""
-MAX_HELD_CHARACTERS = 1 << 20
-"""How much is held for an expired session before it is closed as too slow."""
-_LONGEST_TIMER_SECONDS = 86_400.0
 
 _TOGETHER: tuple[type[Command], ...] = (SendMessage, MarkRead)
 """Commands that may be in flight with others of their own kind."""
-
-
-class Wire(Protocol):
-    """How a dialect's frames become what a transport writes. One object per dialect, shared by all of
-    its sessions, so that an event is encoded once for all of them."""
-
-    dialect: Dialect
-
-    def encode(self, frame: Frame) -> str:
-        """A frame as text, ready to be written to any connection of this wire."""
-
-    def encode_ack(self, ref: object, payload: Payload) -> str:
-        """The ack of the command that came with `ref`, as text."""
-
-
-class Transport(Protocol):
-    """One client's connection, as its session sees it."""
-
-    def write(self, data: str) -> None:
-        """Send text, in order, without waiting. Live frames count against the connection's bounds;
-        beyond them the transport closes itself as too slow. After close: does nothing."""
-
-    def write_history(self, data: str) -> None:
-        """Send text that does not count against the bounds (history, replays); see `drained`."""
-
-    async def drained(self) -> None:
-        """Return when the client has taken most of what was written, or is gone."""
-
-    def close(self, farewell: Farewell) -> None:
-        """End the connection; calls `Session.closed` once it has ended. Idempotent."""
-
-    def entered(self, conversation_id: str) -> None:
-        """The session watches a conversation from now on (Socket.IO: enter room `conversation:<id>`)."""
-
-    def left(self, conversation_id: str) -> None:
-        """… and no longer."""
 
 
 @dataclass(slots=True)
@@ -116,6 +76,7 @@ class Session:
         connection: str,
         peer: str,
         device: str | None = None,
+        after: int | None = None,
     ) -> None:
         self.wire = wire
         self.user_id = identity.profile.id
@@ -128,41 +89,47 @@ class Session:
         self.peer = peer
         self.device = device
         self.opened_at = time.monotonic()
+        self.connection = connection
+        """This connection's name in this process."""
+        self.catching_up = CatchingUp(gateway, self) if wire.dialect.hears is Hears.ALL else None
         self._gateway = gateway
         self._transport = transport
-        self._identity = identity
-        self._connection = connection
-        self._actor = self._make_actor()
+        self._after = after
+        self._sign_in = SignIn(
+            identity,
+            gateway.ctx.clock,
+            expired=self._expired,
+            lapsed=lambda: self.close(UNSIGNED),
+            overflowed=lambda: self.close(SLOW),
+        )
+        self.actor = self._make_actor()
+        """As whom commands are carried out."""
         self._pending: deque[tuple[Request, object | None, float]] = deque()
         self._in_flight: deque[_InFlight] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._change: Future[None] | None = None
         """Done when something that was in flight or pending no longer is."""
-        self._held: list[str] | None = None
-        """What an expired session will be told when it goes on; None while it is signed in."""
-        self._held_characters = 0
-        self._expiry: asyncio.TimerHandle | None = None
 
     # --- what the transport calls ---
 
     async def start(self) -> None:
-        """The client knows that it is connected: follow its user's conversations, tell it what is unread."""
-        self._arm_expiry()
+        """The client is signed in: follow its user's conversations, greet it, tell it what is unread."""
+        self._sign_in.arm()
         await self._gateway.started(self)
+        if self.farewell is None:
+            self._take_all(self.wire.dialect.greeting(self.device or "", self._after))
 
     async def receive(self, frame: Frame, ref: object | None = None) -> None:
         """Take one frame; `ref` is the ack id if an ack was asked for. Waits only while too many commands
         are pending. Never raises."""
-        now = time.monotonic()
-        for request in self.wire.dialect.requests(frame):
-            self._pending.append((request, ref, now))
-        if self._worker is None and self._pending:
-            self._worker = self._gateway.tasks.start(self._work())
+        self._take_all(self.wire.dialect.requests(frame), ref)
         while len(self._pending) >= MAX_PENDING and self.farewell is None:
             await self._changed()
 
-    def alive(self) -> None:
-        """The client answered something."""
+    def confirmed(self, token: int) -> None:
+        """The client answered `Transport.probe(token)`."""
+        if self.catching_up is not None:
+            self.catching_up.confirmed(token)
 
     def closed(self, farewell: Farewell) -> None:
         """The connection has ended, whoever ended it. Commands that were started are carried through."""
@@ -171,10 +138,9 @@ class Session:
         self.farewell = farewell
         self.push = _discard
         self._pending.clear()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._sign_in.close()
         for conversation_id in list(self.watched):
-            self.unwatch(conversation_id)
+            self.unwatch(conversation_id, lost=True)
         self._gateway.ended(self)
         self._notify()
 
@@ -189,21 +155,57 @@ class Session:
         for frame in answer.frames:
             self._transport.write(self.wire.encode(frame))
 
+    def write_history(self, request: Request, reply: Reply, ref: object | None = None) -> None:
+        """Write an answer that does not count against the connection's bounds; see `drained`."""
+        answer = self.wire.dialect.reply(request, reply, self._gateway.ctx.clock())
+        if answer.ack is not None and ref is not None:
+            self._transport.write_history(self.wire.encode_ack(ref, answer.ack))
+        for frame in answer.frames:
+            self._transport.write_history(self.wire.encode(frame))
+
+    async def drained(self) -> None:
+        """Return when the client has taken most of what was written, or is gone."""
+        await self._transport.drained()
+
+    def probe(self, token: int) -> None:
+        """Ask the client to confirm what was written; see `Transport.probe`."""
+        self._transport.probe(token)
+
     def close(self, farewell: Farewell) -> None:
         """End the connection."""
         self._transport.close(farewell)
 
-    def unwatch(self, conversation_id: str) -> None:
-        """No longer hear a conversation."""
+    @property
+    def signed_in(self) -> bool:
+        """Whether what is pushed is written now, rather than held until there is a new token."""
+        return not self._sign_in.ended
+
+    def watch(self, conversation: Conversation) -> None:
+        """Hear a conversation because the client joined it."""
+        new = conversation.id not in self.watched
+        self.watched[conversation.id] = conversation
+        if new:
+            self._transport.entered(conversation.id)
+            if conversation.kind is not Kind.DIRECT:
+                self._gateway.attendance.entered(conversation, self.actor.identity.profile)
+
+    def unwatch(self, conversation_id: str, *, lost: bool = False) -> None:
+        """No longer hear a conversation; `lost`: because the connection is gone."""
         conversation = self.watched.pop(conversation_id, None)
         self._gateway.hub.leave(self, conversation_id)
         if conversation is None:
             return
         self._transport.left(conversation_id)
-        if conversation.kind is Kind.ROOM:
-            self._gateway.left_room(self, conversation_id)
+        if conversation.kind is not Kind.DIRECT:
+            self._gateway.attendance.left(conversation, self.actor.identity.profile, lost=lost)
 
     # --- commands, one after the other ---
+
+    def _take_all(self, requests: Sequence[Request], ref: object | None = None) -> None:
+        now = time.monotonic()
+        self._pending.extend((request, ref, now) for request in requests)
+        if self._worker is None and self._pending:
+            self._worker = self._gateway.tasks.start(self._work())
 
     async def _work(self) -> None:
         try:
@@ -240,6 +242,8 @@ class Session:
         error = entry.result.exception()
         if error is not None:
             self._write_refusal(entry, error)
+            if isinstance(entry.request.command, CatchUp):
+                self._go_live(None)
             return
         outcome = entry.result.result()
         self._write_reply(entry, outcome.reply)
@@ -251,6 +255,10 @@ class Session:
     def _write_reply(self, entry: _InFlight, reply: Reply) -> None:
         if isinstance(reply, Joined):
             return  # a join is answered before its history is written
+        if isinstance(reply, Missed):
+            self.write_history(entry.request, reply)
+            self._go_live(reply)
+            return
         try:
             answer = self.wire.dialect.reply(entry.request, reply, self._gateway.ctx.clock())
         except Exception as error:  # noqa: BLE001  a bug in one answer must not hold up the others
@@ -267,12 +275,13 @@ class Session:
         command = request.command
         if command is None:
             raise request.error or RuntimeError("a request is a command or an error")
-        self._check_sign_in(command)
+        if not isinstance(command, Authenticate):
+            self._sign_in.check()
         if isinstance(command, JoinConversation):
-            return await self._join(request, command, ref)
+            return await Join(self._gateway, self, request, command).run(ref)
         if isinstance(command, SendMessage | SetTyping) and command.conversation_id is not None:
             await self._check_joined(command.conversation_id)
-        result = await self._gateway.execute(self._actor, command)
+        result = await self._gateway.execute(self.actor, command)
         if isinstance(result, Outcome) and isinstance(result.reply, Left):
             self.unwatch(result.reply.conversation_id)
         return result
@@ -284,152 +293,36 @@ class Session:
         permit(Action.WRITE, seat.conversation, seat.role, service=False)
         raise PermissionDenied("Join first.")
 
-    # --- joining ---
-
-    async def _join(self, request: Request, command: JoinConversation, ref: object | None) -> Result:
-        """Watch first, read second: what happens meanwhile is held until the history has been written."""
-        hub = self._gateway.hub
-        joining = await hub.begin_join(self, command.conversation_id)
-        try:
-            outcome = await self._gateway.execute(self._actor, command)
-            if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
-                raise TypeError("joining gives a Joined")
-            await self._write_joined(request, outcome.reply, ref, joining)
-        except BaseException as error:
-            self._give_up(joining, command.conversation_id, error)
-            raise
-        return outcome
-
-    def _give_up(self, joining: Joining, conversation_id: str, error: BaseException) -> None:
-        """A join failed. What was joined before still is, unless the user may not be there any more."""
-        if conversation_id not in self.watched:
-            self._gateway.hub.leave(self, conversation_id)
-        elif isinstance(error, RoomNotFound | PermissionDenied):
-            self.unwatch(conversation_id)
-        elif not self._gateway.hub.finish_join(joining, conversation_id, joining.since):
-            self.close(SLOW)  # more happened than is held; it catches up when it comes back
-
-    async def _write_joined(
-        self, request: Request, joined: Joined, ref: object | None, joining: Joining
-    ) -> None:
-        if self.farewell is not None:
-            self._gateway.hub.leave(self, joined.conversation.id)
-            return
-        if not self._gateway.hub.is_joining(joining, joined.conversation.id):
-            raise RoomNotFound  # the user was removed, or the conversation deleted, meanwhile
-        self._watch(joined.conversation)
-        self._write_history(request, joined, ref)
-        position = joined.last_seq
-        if joined.missing:
-            after = joined.messages[-1].message.seq
-            position = max(position, await self._write_missed(request, after, position))
-        while not self._gateway.hub.finish_join(joining, joined.conversation.id, position):
-            position = await self._write_missed(request, position, None)
-
-    def _watch(self, conversation: Conversation) -> None:
-        new = conversation.id not in self.watched
-        self.watched[conversation.id] = conversation
-        if new:
-            self._transport.entered(conversation.id)
-            if conversation.kind is Kind.ROOM:
-                self._gateway.entered_room(self, conversation.id)
-
-    def _write_history(self, request: Request, reply: Reply, ref: object | None = None) -> None:
-        answer = self.wire.dialect.reply(request, reply, self._gateway.ctx.clock())
-        if answer.ack is not None and ref is not None:
-            self._transport.write_history(self.wire.encode_ack(ref, answer.ack))
-        for frame in answer.frames:
-            self._transport.write_history(self.wire.encode(frame))
-
-    async def _write_missed(self, request: Request, after: int, up_to: int | None) -> int:
-        """Write what was missed past `after`, page by page, as the client takes it; how far it went."""
-        command = request.command
-        while isinstance(command, JoinConversation) and self.farewell is None:
-            await self._transport.drained()
-            missed = LoadHistory(conversation_id=command.conversation_id, after=after, limit=MISSED_PAGE)
-            page = await self._gateway.history(missed)
-            if not page.messages:
-                break
-            self._write_history(request, page)
-            after = page.messages[-1].message.seq
-            if after >= (page.last_seq if up_to is None else up_to):
-                break
-        return after
+    def _go_live(self, missed: Missed | None) -> None:
+        if self.catching_up is not None:
+            self.catching_up.finish(missed)
 
     # --- signing in again ---
 
-    def _check_sign_in(self, command: Command) -> None:
-        if isinstance(command, Authenticate):
-            return
-        if self._held is None and self._seconds_left() <= 0:
-            self._expire()
-        if self._held is not None:
-            raise AuthFailed("Your token has expired; authenticate with a new one.")
-
-    def _seconds_left(self) -> float:
-        if self._identity.expires_at is None:
-            return _LONGEST_TIMER_SECONDS
-        return (self._identity.expires_at - self._gateway.ctx.clock()) / timedelta(seconds=1)
-
-    def _arm_expiry(self) -> None:
-        if self.farewell is not None or self._identity.expires_at is None:
-            return
-        wait = min(max(0.0, self._seconds_left()), _LONGEST_TIMER_SECONDS)
-        self._expiry = asyncio.get_running_loop().call_later(wait, self._expiry_due)
-
-    def _expiry_due(self) -> None:
-        if self._seconds_left() > 0:
-            self._arm_expiry()
-        elif self._held is None:
-            self._expire()
-
-    def _expire(self) -> None:
+    def _expired(self) -> None:
         """The token has ended: carry out and deliver nothing until there is a new one."""
-        self._held, self._held_characters = [], 0
-        self.push = self._hold
-        error = AuthFailed("Your token has expired; authenticate with a new one.")
+        self.push = self._sign_in.hold
+        error = AuthFailed(EXPIRED)
         self.write(self.wire.dialect.refusal(None, error, self._gateway.ctx.clock()))
-        if self._expiry is not None:
-            self._expiry.cancel()
-        loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(RENEWAL_SECONDS, self.close, UNSIGNED)
-
-    def _hold(self, text: str) -> None:
-        if self._held is None:
-            return
-        self._held.append(text)
-        self._held_characters += len(text)
-        if self._held_characters > MAX_HELD_CHARACTERS:
-            self.close(SLOW)
 
     def _renew(self, identity: Identity) -> None:
         """Go on with a new token, where the session had stopped."""
-        self._identity = identity
-        self._actor = self._make_actor()
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        if self._held is not None and self.farewell is None:
-            held, self._held = self._held, None
-            self.push = self._transport.write
-            for text in held:
-                self._transport.write_history(text)
-        self._arm_expiry()
+        if self.farewell is not None:
+            return
+        for text in self._sign_in.renew(identity):
+            self._transport.write_history(text)
+        self.actor = self._make_actor()
+        self.push = self._transport.write
 
     # --- small things ---
 
     def _make_actor(self) -> Actor:
         return Actor(
-            identity=self._identity,
+            identity=self._sign_in.identity,
             device=self.device,
             budget=self.wire.dialect.budget,
-            connection=self._connection,
+            connection=self.connection,
         )
-
-    @property
-    def connection(self) -> str:
-        """This connection's name in this process."""
-        return self._connection
 
     @property
     def busy(self) -> bool:

@@ -21,6 +21,7 @@ from messaging.domain.commands import (
 from messaging.domain.errors import ClientError, Unavailable
 from messaging.domain.models import Appended, Draft, Kind, Message
 from messaging.gateway import session as module
+from messaging.gateway import sign_in
 from messaging.gateway.farewell import SHUTDOWN, SLOW, UNSIGNED
 from messaging.service import handlers
 from messaging.service.context import Context, Outcome
@@ -451,7 +452,7 @@ async def test_when_a_token_ends_nothing_is_done_or_delivered_until_there_is_a_n
 async def test_a_session_that_is_not_signed_in_again_in_time_is_closed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(sign_in, "RENEWAL_SECONDS", 0.05)
     alice = await house.one.connect("alice", seconds=0.05)
     await until(lambda: alice.farewell is not None)
     assert alice.farewell is UNSIGNED
@@ -461,7 +462,7 @@ async def test_a_session_that_is_not_signed_in_again_in_time_is_closed(
 async def test_a_session_that_would_hold_too_much_is_closed_as_too_slow(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_HELD_CHARACTERS", 2_000)
+    monkeypatch.setattr(sign_in, "MAX_HELD_CHARACTERS", 2_000)
     await group(house, "alice", "bob")
     alice, bob = await house.one.connect("alice", seconds=0.1), await house.one.connect("bob")
     await alice.join("1")

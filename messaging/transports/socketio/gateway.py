@@ -9,7 +9,8 @@ from messaging.domain.errors import AuthFailed, PermissionDenied, RateLimited
 from messaging.domain.models import Identity
 from messaging.gateway.farewell import Farewell
 from messaging.gateway.gateway import Gateway
-from messaging.gateway.session import Session, Wire
+from messaging.gateway.session import Session
+from messaging.gateway.transport import Wire
 from messaging.transports.credentials import auth_token
 from messaging.transports.entrance import Entrance
 from messaging.transports.socketio.namespace import Place, SignInRefused
@@ -39,12 +40,11 @@ class GatewayNamespace:
 class SessionClient:
     """A session as the Socket.IO server sees it."""
 
-    __slots__ = ("_session", "alive", "start")
+    __slots__ = ("_session", "start")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.start = session.start
-        self.alive = session.alive
 
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         """One command: its payload is the first argument."""

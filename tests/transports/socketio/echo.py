@@ -98,7 +98,6 @@ class EngineEcho:
 
     def opened(self, socket: EngineSocket) -> None: ...
 
-
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None: ...
 
     async def message(self, socket: EngineSocket, data: str | bytes) -> None:

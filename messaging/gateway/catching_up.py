@@ -1,0 +1,74 @@
+"""Catching up: where a device stands in all of its user's conversations.
+
+A position moves only past messages that were written to a connection which answered a question that was
+asked afterwards. So what was pushed into a dead connection counts as not delivered: a repeat is possible, a
+loss is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from messaging.domain.errors import ClientError
+from messaging.domain.replies import Missed
+
+if TYPE_CHECKING:
+    from messaging.gateway.channel import Joining
+    from messaging.gateway.gateway import Gateway
+    from messaging.gateway.session import Session
+
+
+class CatchingUp:
+    """One session that hears all of its user's conversations, and continues where its device stopped."""
+
+    def __init__(self, gateway: Gateway, session: Session) -> None:
+        self._gateway = gateway
+        self._session = session
+        self._joinings: dict[str, Joining] = {}
+        self._written: dict[str, int] = {}
+        """Positions that have been written to the client, and not been asked about yet."""
+        self._asked: tuple[int, dict[str, int]] | None = None
+        """The question under way, and the positions that its answer confirms."""
+        self._questions = 0
+
+    def begin(self, conversation_id: str, joining: Joining) -> None:
+        """Hold what happens in a conversation until what was missed has been written."""
+        self._joinings[conversation_id] = joining
+
+    def written(self, conversation_id: str, seq: int) -> None:
+        """A message has been written to the client."""
+        self._written[conversation_id] = seq
+
+    def finish(self, missed: Missed | None) -> None:
+        """What was missed has been written (None: it could not be read): go live."""
+        positions = dict(missed.positions) if missed else {}
+        for conversation_id, joining in self._joinings.items():
+            position = positions.get(conversation_id, joining.since)
+            self._gateway.hub.finish_join(joining, conversation_id, position)
+        self._joinings.clear()
+        if missed is not None:
+            self._written = positions | self._written
+            self.ask(even_if_nothing_was_written=True)
+
+    def ask(self, *, even_if_nothing_was_written: bool = False) -> None:
+        """Ask the client to confirm what has been written, unless a question is under way."""
+        if self._asked is None and (self._written or even_if_nothing_was_written):
+            self._questions += 1
+            self._asked = (self._questions, self._written)
+            self._written = {}
+            self._session.probe(self._questions)
+
+    def confirmed(self, token: int) -> None:
+        """The client answered: everything before the question has reached it."""
+        if self._asked is not None and self._asked[0] == token:
+            _, positions = self._asked
+            self._gateway.tasks.start(self._keep(positions))
+
+    async def _keep(self, positions: dict[str, int]) -> None:
+        ctx, device = self._gateway.ctx, self._session.device or ""
+        try:
+            await ctx.store.keep_positions(self._session.user_id, device, positions, at=ctx.clock())
+        except ClientError:
+            self._written = positions | self._written  # they are kept with the next answer
+        finally:
+            self._asked = None
