@@ -14,7 +14,7 @@ from aiohttp import web
 
 from messaging import backplanes, stores
 from messaging.backplanes import Backplane
-from messaging.dialects import DIALECTS
+from messaging.dialects import NAMESPACES
 from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.gateway.gateway import Gateway
@@ -139,8 +139,8 @@ class Service:
         settings = self.settings
         entrance = Entrance(self.gateway, max_connections_per_address=settings.max_connections_per_address)
         namespaces = {
-            f"/{name}": GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, f"/{name}"))
-            for name, dialect in DIALECTS.items()
+            path: GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, path))
+            for path, dialect in NAMESPACES.items()
         }
         limits = Limits(max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes)
         server = create_socketio(
