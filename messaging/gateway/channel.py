@@ -106,6 +106,10 @@ class Channel:
         """Whether a message is missing before one that came early."""
         return bool(self._early)
 
+    def heard_by(self, session: Session) -> bool:
+        """Whether the session watches, or is about to."""
+        return session in self.watchers or session in self.joining
+
     def start_at(self, last_seq: int) -> None:
         """What came up to `last_seq` is not told here; the first who knows decides."""
         if self.next_seq is None:

@@ -203,7 +203,7 @@ class Hub:
     def _happened_to_user(self, event: UserEvent) -> None:
         match event:
             case MemberAdded():
-                self._tasks.start(self._member_added(event))
+                self._member_added(event)
             case MemberRemoved():
                 self._member_removed(event)
             case Notified() | DeviceChanged():
@@ -284,23 +284,35 @@ class Hub:
         for follower in list(channel.followers):
             self._drop_standing(follower, event.conversation.id)
 
-    async def _member_added(self, event: MemberAdded) -> None:
+    def _member_added(self, event: MemberAdded) -> None:
+        """Tell the user, and let those hear at once who hear unasked: a first message follows."""
         follower = self.followers.get(event.user_id)
-        if follower is None or follower.ready is None:
+        if follower is None:
             return
-        await asyncio.shield(follower.ready)
         conversation = event.view.conversation
-        if conversation.id not in follower.standings:
-            channel = self._open(conversation.id)
-            channel.start_at(event.view.last_seq)
-            membership = await self._ctx.store.membership(conversation.id, event.user_id)
-            if membership is None or self.followers.get(event.user_id) is not follower:
-                self._close_if_deserted(channel)
-                return
-            await self._stand(follower, membership)
-            if channel.last_seq < membership.last_seq:  # a first message, which came before the standing
-                await self._catch_up(channel)
+        channel = self._open(conversation.id)
+        channel.start_at(event.view.last_seq)
+        for session in follower.sessions:
+            if self._hears(session, conversation) and not channel.heard_by(session):
+                channel.finish_join(channel.begin_join(session), event.view.last_seq)
         self.tell(list(follower.sessions), event)
+        self._tasks.start(self._begin_following(follower, channel))
+
+    async def _begin_following(self, follower: Follower, channel: Channel) -> None:
+        if follower.ready is not None:
+            await asyncio.shield(follower.ready)
+        conversation_id = channel.conversation_id
+        if conversation_id in follower.standings:
+            return
+        membership = await self._ctx.store.membership(conversation_id, follower.user_id)
+        if membership is None or self.followers.get(follower.user_id) is not follower:
+            for session in follower.sessions:
+                session.unwatch(conversation_id)
+            self._close_if_deserted(channel)
+            return
+        await self._stand(follower, membership)
+        if channel.last_seq < membership.last_seq:  # messages that came before the standing
+            await self._catch_up(channel)
 
     def _member_removed(self, event: MemberRemoved) -> None:
         follower = self.followers.get(event.user_id)
