@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 from messaging.domain.errors import ClientError, Unavailable
@@ -44,6 +45,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LIMIT_SECONDS = 4.5  # how long a caller waits for the disk
+DEVICE_LIFE = timedelta(days=90)
+"""A device that was not seen for so long is forgotten when the store is opened."""
 
 
 class SqliteStore:
@@ -78,6 +81,8 @@ class SqliteStore:
         connect = schema.connect_writer
         self._writer = SqliteThread("sqlite-writer", lambda: connect(self._path), begin="BEGIN IMMEDIATE")
         await self._writer.start()
+        with suppress(Unavailable):  # a full disk can still be read from; there is a next time
+            await self._write(writes.forget_devices, datetime.now(UTC) - DEVICE_LIFE)
         if in_memory:  # a memory database belongs to its one connection
             self._reader = self._writer
             return
@@ -186,6 +191,28 @@ class SqliteStore:
 
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         return await self._read(reads.read_marks, conversation_id, after, up_to)
+
+    # invitations
+
+    async def invite(self, conversation_id: str, user_id: str, *, by: str, at: datetime) -> bool:
+        return await self._write(writes.invite, conversation_id, user_id, by, at)
+
+    async def invited(self, conversation_id: str, user_id: str) -> bool:
+        return await self._read(reads.invited, conversation_id, user_id)
+
+    async def uninvite(self, conversation_id: str, user_id: str) -> bool:
+        return await self._write(writes.uninvite, conversation_id, user_id)
+
+    # devices
+
+    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+        return await self._read(reads.positions, user_id, device)
+
+    async def keep_positions(
+        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+    ) -> None:
+        # A copy: the caller may go on counting while this waits for the thread.
+        await self._write(writes.keep_positions, user_id, device, dict(positions), at)
 
     # jobs
 

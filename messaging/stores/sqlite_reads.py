@@ -190,3 +190,24 @@ def read_marks(db: sqlite3.Connection, conversation_id: str, after: int, up_to: 
         (conversation_id, after, up_to),
     )
     return [rows.mark_of(row) for row in found]
+
+
+def invited(db: sqlite3.Connection, conversation_id: str, user_id: str) -> bool:
+    found = db.execute(
+        "SELECT 1 FROM invitations WHERE conversation_id = ? AND user_id = ?", (conversation_id, user_id)
+    )
+    return found.fetchone() is not None
+
+
+def positions(db: sqlite3.Connection, user_id: str, device: str) -> Mapping[str, int] | None:
+    found = db.execute(
+        """
+        SELECT p.conversation_id, p.seq FROM devices d
+        LEFT JOIN positions p ON p.user_id = d.user_id AND p.device = d.device
+        WHERE d.user_id = ? AND d.device = ?
+        """,
+        (user_id, device),
+    ).fetchall()
+    if not found:
+        return None
+    return {row["conversation_id"]: row["seq"] for row in found if row["conversation_id"] is not None}

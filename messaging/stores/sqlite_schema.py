@@ -67,6 +67,26 @@ CREATE TABLE read_marks (
     PRIMARY KEY (conversation_id, seq, reader_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE invitations (
+    conversation_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    invited_by TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+
+-- Device '' stands for any of the user's. A device that ever kept positions is here, be they none.
+CREATE TABLE devices (
+    user_id TEXT NOT NULL, device TEXT NOT NULL, seen_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device)
+) WITHOUT ROWID;
+CREATE INDEX devices_by_age ON devices (seen_at);
+
+-- Up to which seq of a conversation a device has everything.
+CREATE TABLE positions (
+    user_id TEXT NOT NULL, device TEXT NOT NULL, conversation_id TEXT NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device, conversation_id)
+) WITHOUT ROWID;
+CREATE INDEX positions_by_conversation ON positions (conversation_id);
+
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL, seq INTEGER NOT NULL,

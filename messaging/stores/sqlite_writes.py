@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from messaging.domain.errors import ClientError, RoomNotFound
@@ -123,6 +123,8 @@ def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
         db.execute("DELETE FROM members WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM cursors WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM invitations WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM positions WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
     return deleted
 
@@ -153,6 +155,64 @@ def _raise_cursor(
         (conversation_id, user_id, seq, own_read),
     )
     return raised.rowcount == 1
+
+
+# --- invitations -------------------------------------------------------------------------------------------
+
+
+def invite(db: sqlite3.Connection, conversation_id: str, user_id: str, by: str, at: datetime) -> bool:
+    kept = db.execute(  # an invitation must not wait for a later namesake either
+        """
+        INSERT INTO invitations SELECT id, ?, ?, ? FROM conversations WHERE id = ?
+        ON CONFLICT (conversation_id, user_id) DO NOTHING
+        """,
+        (user_id, by, rows.milliseconds(at), conversation_id),
+    )
+    return kept.rowcount == 1
+
+
+def uninvite(db: sqlite3.Connection, conversation_id: str, user_id: str) -> bool:
+    revoked = db.execute(
+        "DELETE FROM invitations WHERE conversation_id = ? AND user_id = ?", (conversation_id, user_id)
+    )
+    return revoked.rowcount == 1
+
+
+# --- devices -----------------------------------------------------------------------------------------------
+
+
+def keep_positions(
+    db: sqlite3.Connection, user_id: str, device: str, positions: Mapping[str, int], at: datetime
+) -> None:
+    for each in {device, ""}:
+        db.execute(
+            """
+            INSERT INTO devices VALUES (?, ?, ?)
+            ON CONFLICT (user_id, device)
+            DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > seen_at
+            """,
+            (user_id, each, rows.milliseconds(at)),
+        )
+        db.executemany(  # nor must a position, past which a namesake's first messages would be left out
+            """
+            INSERT INTO positions SELECT ?, ?, id, ? FROM conversations WHERE id = ?
+            ON CONFLICT (user_id, device, conversation_id)
+            DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq
+            """,
+            [(user_id, each, seq, where) for where, seq in positions.items()],
+        )
+
+
+def forget_devices(db: sqlite3.Connection, unseen_since: datetime) -> None:
+    time = (rows.milliseconds(unseen_since),)
+    db.execute(
+        """
+        DELETE FROM positions
+        WHERE (user_id, device) IN (SELECT user_id, device FROM devices WHERE seen_at < ?)
+        """,
+        time,
+    )
+    db.execute("DELETE FROM devices WHERE seen_at < ?", time)
 
 
 # --- messages ----------------------------------------------------------------------------------------------

@@ -9,15 +9,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from messaging.domain.errors import Unavailable
-from messaging.stores import sqlite_reads
+from messaging.stores import sqlite_reads, sqlite_writes
 from messaging.stores.sqlite import DatabaseRefused, SqliteStore
 from tests.servers import ROOT
-from tests.stores.build import conversation, draft, everything, send
+from tests.stores.build import T0, conversation, draft, everything, send
 
 
 @pytest.fixture
@@ -60,6 +61,22 @@ async def test_a_store_can_be_opened_again_after_it_was_closed(store: SqliteStor
     await store.close()
     await store.open()
     assert len(await everything(store)) == 1
+
+
+async def test_opening_forgets_devices_that_were_not_seen_for_90_days(store: SqliteStore) -> None:
+    now = datetime.now(UTC)
+    await store.save(conversation("quiet"))
+    await store.keep_positions("alice", "phone", {"quiet": 3, "c": 1}, at=now - timedelta(days=91))
+    await store.keep_positions("alice", "laptop", {"c": 1}, at=now - timedelta(days=91))
+    await store.keep_positions("alice", "phone", {"c": 2}, at=now - timedelta(days=89))
+    await store.keep_positions("bob", "phone", {"c": 2}, at=now - timedelta(days=91))
+    await store.close()
+    await store.open()
+    assert await store.positions("alice", "laptop") is None
+    assert await store.positions("bob", "phone") is await store.positions("bob", "") is None
+    # What a device in use has of a quiet conversation stays with it.
+    assert await store.positions("alice", "phone") == {"quiet": 3, "c": 2}
+    assert await store.positions("alice", "") == {"quiet": 3, "c": 2}
 
 
 async def test_a_closed_store_is_unavailable(store: SqliteStore) -> None:
@@ -176,12 +193,15 @@ PLANNED: dict[str, Callable[[sqlite3.Connection], object]] = {
     "history_after": lambda db: sqlite_reads.history_after(db, "c", 5, 5),
     "message_by_client_id": lambda db: sqlite_reads.message_by_client_id(db, "c", "alice", "k"),
     "read_marks": lambda db: sqlite_reads.read_marks(db, "c", 0, 5),
+    "invited": lambda db: sqlite_reads.invited(db, "c", "alice"),
+    "positions": lambda db: sqlite_reads.positions(db, "alice", "phone"),
+    "forget_devices": lambda db: sqlite_writes.forget_devices(db, T0),
     "find_users": lambda db: sqlite_reads.find_users(db, "a", 5, None),
 }
 
 
 @pytest.mark.parametrize("name", PLANNED)
-async def test_no_read_scans_a_table(store: SqliteStore, path: Path, name: str) -> None:
+async def test_nothing_that_is_looked_up_scans_a_table(store: SqliteStore, path: Path, name: str) -> None:
     statements: list[str] = []
     with closing(sqlite3.connect(path)) as db:
         db.row_factory = sqlite3.Row
