@@ -2,9 +2,9 @@
 
 Writes are acknowledged by a majority that has them in its journal; reads come from the primary and show only
 what a majority has, so nothing that anybody was told can be undone. How messages get their places is in
-`mongodb_append.py`; saving and deleting conversations in `mongodb_conversations.py`; what the documents look
-like in `mongodb_documents.py`. Ids are strings and integers that were checked at the edge: nothing else of a
-client's ever stands in a filter.
+`mongodb_append.py`; saving and deleting conversations in `mongodb_conversations.py`; where devices stand in
+`mongodb_devices.py`; what the documents look like in `mongodb_documents.py`. Ids are strings and integers
+that were checked at the edge: nothing else of a client's ever stands in a filter.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from messaging.domain.models import (
 from messaging.service.ports import StoreRefused
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
 from messaging.stores.mongodb_conversations import Conversations
+from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
     INDEXES,
     Document,
@@ -135,6 +136,8 @@ class MongoStore:
         self._messages = database["messages"]
         self._cursors = database["cursors"]
         self._read_marks = database["readMarks"]
+        self._invitations = database["invitations"]
+        self._positions = database["positions"]
         self._conversations = Conversations(self._client, database)
         ids = ids or IdSource(lambda: datetime.now(UTC)).next
         self._appender = Appender(self._messages, self._found_conversations, ids)
@@ -411,6 +414,57 @@ class MongoStore:
         """See `Store.read_marks`."""
         query = {"conversationId": conversation_id, "seq": {"$gt": after}, "after": {"$lt": up_to}}
         return [read_mark_from(each) async for each in self._read_marks.find(query)]
+
+    # invitations
+
+    @_answering
+    async def invite(self, conversation_id: str, user_id: str, *, by: str, at: datetime) -> bool:
+        """See `Store.invite`."""
+        if not await self._existing([conversation_id]):
+            return False
+        new = {"conversationId": conversation_id, "userId": user_id, "by": by, "at": at}
+        try:
+            await self._invitations.insert_one(new)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    @_answering
+    async def invited(self, conversation_id: str, user_id: str) -> bool:
+        """See `Store.invited`."""
+        query = {"conversationId": conversation_id, "userId": user_id}
+        return await self._invitations.find_one(query) is not None
+
+    @_answering
+    async def uninvite(self, conversation_id: str, user_id: str) -> bool:
+        """See `Store.uninvite`."""
+        query = {"conversationId": conversation_id, "userId": user_id}
+        return (await self._invitations.delete_one(query)).deleted_count == 1
+
+    # devices
+
+    @_answering
+    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+        """See `Store.positions`. One query, however many there are."""
+        found = self._positions.find({"userId": user_id, "device": device}, {"conversationId": 1, "seq": 1})
+        return positions_from(await found.to_list())
+
+    @_answering
+    async def keep_positions(
+        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+    ) -> None:
+        """See `Store.keep_positions`. Done in part, what is left out is only sent again."""
+        given = dict(positions)  # the caller may go on counting meanwhile
+        existing = await self._existing(given)
+        raised = {where: seq for where, seq in given.items() if where in existing}
+        await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
+
+    async def _existing(self, conversation_ids: Collection[str]) -> frozenset[str]:
+        """Of deleted conversations nothing is kept any more: it would wait for a later namesake."""
+        if not conversation_ids:
+            return frozenset()
+        found = self._found_conversations.find({"_id": {"$in": list(conversation_ids)}}, {"_id": True})
+        return frozenset([each["_id"] async for each in found])
 
 
 async def _by(found: Any, key: str) -> dict[str, Document]:

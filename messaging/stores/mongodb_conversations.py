@@ -28,6 +28,8 @@ _LINGER_SECONDS: Final = TRUST_SECONDS + 0.5
 """After this long no process writes to the old conversation any more; half a second for writes under way."""
 _ABANDONED_SECONDS: Final = 60.0
 _MESSAGES_PER_STEP: Final = 5_000
+_WRITTEN_UNASKED: Final = ("cursors", "readMarks", "invitations", "positions")
+"""What is written of a conversation without locking it, and so perhaps once more when it is gone already."""
 
 
 class _Beaten(Exception):
@@ -99,12 +101,12 @@ class Conversations:
 
     async def _clean(self, conversation_id: str) -> None:
         whole = {"conversationId": conversation_id}
-        for name in ("members", "cursors", "readMarks"):
+        for name in ("members", *_WRITTEN_UNASKED):
             await self._database[name].delete_many(whole)
         # Processes that wrote here lately go on, unasked, for TRUST_SECONDS. The messages have to stay as
         # long: on top of them such a write is in order; into a new conversation it would make a gap.
         await asyncio.sleep(_LINGER_SECONDS)
-        for name in ("cursors", "readMarks"):
+        for name in _WRITTEN_UNASKED:
             await self._database[name].delete_many(whole)
         await self._delete_messages(conversation_id)
         await self._database["deletions"].delete_one({"_id": conversation_id})

@@ -66,6 +66,12 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId", "readerId", "seq", unique=True),
         _index("conversationId", "seq", "after"),
     ),
+    "invitations": (_index("conversationId", "userId", unique=True),),
+    "positions": (
+        _index("userId", "device", "conversationId", unique=True),
+        _index("conversationId"),
+        IndexModel([("seenAt", ASCENDING)], expireAfterSeconds=90 * 24 * 3600),
+    ),
     # Still unused: what a Socket.IO client that comes back within minutes needs (connection state recovery).
     "recoveries": (IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),),
     "deletions": (),

@@ -388,6 +388,31 @@ async def test_a_message_that_has_no_extras_is_a_small_document(store: MongoStor
     }
 
 
+async def test_a_device_in_use_keeps_its_positions_in_quiet_conversations(
+    store: MongoStore, documents: Any
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    await store.save(conversation("quiet"))
+    await store.keep_positions("alice", "phone", {"quiet": 3, "c": 1}, at=now - timedelta(days=60))
+    await store.keep_positions("alice", "laptop", {"quiet": 3}, at=now - timedelta(days=60))
+    await store.keep_positions("alice", "phone", {"c": 2}, at=now)
+    seen = {
+        (each["device"], each["conversationId"]): each["seenAt"] for each in documents["positions"].find()
+    }
+    old = {key for key, at in seen.items() if at != now.replace(tzinfo=None)}
+    assert old == {("laptop", "quiet"), ("laptop", "")}
+    assert len(seen) == 8
+
+
+async def test_devices_are_forgotten_90_days_after_they_were_last_seen(
+    store: MongoStore, documents: Any
+) -> None:
+    indexes = documents["positions"].index_information().values()
+    assert [
+        (each["key"], each["expireAfterSeconds"]) for each in indexes if "expireAfterSeconds" in each
+    ] == [([("seenAt", 1)], 90 * 86_400)]
+
+
 async def _use_everything(store: MongoStore) -> None:
     await store.users(["alice", "bob"])
     await store.find_users("a", limit=5)
@@ -412,6 +437,11 @@ async def _use_everything(store: MongoStore) -> None:
     await store.mark_read(mark("alice", 9, conversation_id="c5"), own_read=3, keep=True)
     await store.mark_read(mark("alice", 9, conversation_id="c5"), own_read=3, keep=True)
     await store.read_marks("c5", after=3, up_to=6)
+    await store.invite("c5", "dora", by="alice", at=datetime.now(UTC))
+    await store.invited("c5", "dora")
+    await store.uninvite("c5", "dora")
+    await store.keep_positions("alice", "phone", {"c5": 9, "c6": 9}, at=datetime.now(UTC))
+    await store.positions("alice", "phone")
     await store.delete("c6")
 
 
@@ -426,6 +456,8 @@ async def test_every_query_goes_by_an_index_and_ends_by_distinct_scans(
         await store.save(conversation(where, version=2), put=people)
         await send(store, *(draft(sender_id=each, conversation_id=where) for each in ["alice", "bob"] * 15))
         await store.mark_read(mark("bob", 5, conversation_id=where), own_read=1, keep=True)
+    positions = {f"c{number}": 30 for number in range(40)}
+    await store.keep_positions("alice", "phone", positions, at=datetime.now(UTC))
     async with opened(mongodb_uri) as cold:
         documents.command("profile", 2)
         await _use_everything(cold)
