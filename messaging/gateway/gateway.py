@@ -20,8 +20,9 @@ from messaging.domain.events import DeviceChanged, Event
 from messaging.domain.models import Identity
 from messaging.domain.replies import HistoryPage
 from messaging.gateway.attendance import Attendance
+from messaging.gateway.comparison import COMPARE_SECONDS
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
-from messaging.gateway.hub import COMPARE_SECONDS, Hub
+from messaging.gateway.hub import Hub
 from messaging.gateway.metrics import Metrics
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks

@@ -1,0 +1,136 @@
+"""Comparison: what the bus lost is found by comparing positions with the store, and read from there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from messaging.domain.events import (
+    ConversationChanged,
+    ConversationDeleted,
+    Event,
+    MemberRemoved,
+    MessageSent,
+)
+from messaging.domain.models import Conversation, Kind, Tail
+from messaging.gateway.channel import Channel
+from messaging.gateway.metrics import Metrics
+from messaging.service.context import Context
+from messaging.service.views import conversation_view
+
+COMPARE_SECONDS = 3.0
+"""How often positions are compared with the store."""
+GAP_SECONDS = 0.05
+"""How long a missing message may still come by itself before it is read from the store."""
+_COMPARED_AT_ONCE = 500
+_READ_AT_ONCE = 500
+
+
+class Comparison:
+    """Brings the channels of this process up to where the store is."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        channels: Mapping[str, Channel],
+        announce: Callable[[Event], None],
+        metrics: Metrics,
+    ) -> None:
+        self._ctx = ctx
+        self._channels = channels
+        self._announce = announce
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Compare every position with the store once, and catch up where this process is behind."""
+        conversation_ids = list(self._channels)
+        for start in range(0, len(conversation_ids), _COMPARED_AT_ONCE):
+            chunk = conversation_ids[start : start + _COMPARED_AT_ONCE]
+            tails = await self._ctx.store.tails(chunk)
+            for conversation_id in chunk:
+                channel = self._channels.get(conversation_id)
+                if channel is not None:
+                    await self._compare_channel(channel, tails[conversation_id])
+
+    async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
+        if channel.next_seq is not None and channel.next_seq <= tail.last_seq:
+            await self.catch_up(channel)
+        if channel.version is None and tail.version > 0:
+            channel.version = tail.version
+        if channel.checked_version is not None and channel.checked_version != tail.version:
+            await self._check(channel)
+
+    async def catch_up(self, channel: Channel) -> None:
+        """Tell in a channel what the store has past its end, unless that is being done already."""
+        if not channel.filling:
+            channel.filling = True
+            await self.fill(channel, wait=0)
+
+    async def fill(self, channel: Channel, *, wait: float) -> None:
+        """Read from the store what is missing before the next message."""
+        try:
+            await asyncio.sleep(wait)
+            while channel.next_seq is not None and not channel.deserted:
+                after = channel.next_seq - 1
+                messages = await self._ctx.store.history(
+                    channel.conversation_id, after=after, limit=_READ_AT_ONCE
+                )
+                conversation = await self._ctx.seats.conversation(channel.conversation_id)
+                if conversation is None or not messages:
+                    return
+                people = await self._ctx.people.find({m.sender_id for m in messages})
+                self._metrics.gap_filled()
+                for m in messages:
+                    channel.receive(
+                        MessageSent(conversation=conversation, message=m, sender=people[m.sender_id])
+                    )
+                if len(messages) < _READ_AT_ONCE and not channel.gap:
+                    return
+        finally:
+            channel.filling = False
+
+    async def _check(self, channel: Channel) -> None:
+        """The conversation changed, which somebody may not have said: end what is not allowed, tell the rest.
+
+        Not `version`, which an announcement raises, says whether this is needed: the announcement of who was
+        removed goes another way, and may be lost alone.
+        """
+        conversation = await self._ctx.store.conversation(channel.conversation_id)
+        if conversation is None:
+            self._gone(channel)
+            return
+        channel.checked_version = conversation.version  # at once: who is let in meanwhile may lower it again
+        try:
+            gone = await self._outsiders(channel, conversation)
+        except BaseException:
+            channel.checked_version = 0
+            raise
+        for user_id in gone:
+            self._evict(channel, user_id, conversation)
+        if conversation.version > (channel.version or 0):
+            view = await conversation_view(self._ctx, conversation)
+            self._announce(ConversationChanged(view=view, at=self._ctx.clock()))
+
+    async def _outsiders(self, channel: Channel, conversation: Conversation) -> list[str]:
+        """Those who listen to a group and are not in it."""
+        if conversation.kind is not Kind.GROUP:
+            return []
+        store = self._ctx.store
+        members = await store.members(conversation.id, limit=conversation.member_count)
+        unseen = channel.listeners - {member.user_id for member in members}
+        # Each for itself: somebody may have been added since the conversation was looked at.
+        return [user_id for user_id in unseen if await store.member(conversation.id, user_id) is None]
+
+    def _evict(self, channel: Channel, user_id: str, conversation: Conversation) -> None:
+        self._announce(MemberRemoved(user_id=user_id, conversation=conversation, at=self._ctx.clock()))
+        for session in [s for s in (*channel.watchers, *channel.joining) if s.user_id == user_id]:
+            session.unwatch(channel.conversation_id)
+
+    def _gone(self, channel: Channel) -> None:
+        """The conversation was deleted, and nobody said so."""
+        conversation_id = channel.conversation_id
+        known = [session.watched.get(conversation_id) for session in channel.watchers]
+        known += [follower.standings[conversation_id].conversation for follower in channel.followers]
+        last = next((conversation for conversation in known if conversation is not None), None)
+        if last is not None:
+            self._announce(ConversationDeleted(conversation=last, at=self._ctx.clock()))
