@@ -212,7 +212,10 @@ class Hub:
         encoded: dict[tuple[Wire, str | None], list[str]] = {}
         count = 0
         pair = _pair_of(event)
+        signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
+            if signal and session.crowded:
+                continue
             wire = session.wire
             viewer = session.user_id if pair and wire.dialect.names_partner else None
             texts = encoded.get((wire, viewer))

@@ -28,6 +28,10 @@ class Transport(Protocol):
         """Send text, in order, without waiting. Live frames count against the connection's bounds;
         beyond them the transport closes itself as too slow. After close: does nothing."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the client is on its way to being too slow: what can be left out is, from here on."""
+
     def write_history(self, data: str) -> None:
         """Send text that does not count against the bounds (history, replays); see `drained`."""
 

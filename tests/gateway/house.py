@@ -76,6 +76,7 @@ class Client:
     rooms: set[str] = field(default_factory=set)
     farewell: Farewell | None = None
     refs: int = 0
+    crowded: bool = False
     taking: asyncio.Event = field(default_factory=asyncio.Event)
     session: Session = field(init=False)
 

@@ -60,6 +60,11 @@ class Place:
         self._finished = False
 
     @property
+    def crowded(self) -> bool:
+        """Whether half of what may wait for the client does."""
+        return self.socket.crowded
+
+    @property
     def handshake(self) -> Handshake:
         """What the connection's first request said."""
         return self.socket.handshake

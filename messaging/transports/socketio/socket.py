@@ -74,6 +74,11 @@ class EngineSocket(AsyncSocket):
         return self._poll is not None and self._poll.alive
 
     @property
+    def crowded(self) -> bool:
+        """Half of what may wait for the client does."""
+        return self._outbox.half_full
+
+    @property
     def busy(self) -> bool:
         """Something that the client sent is being handled."""
         return self._incoming.locked()
