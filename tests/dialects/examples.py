@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    DeviceChanged,
     Event,
     MemberAdded,
     MemberRemoved,
     MessageSent,
     MessagesRead,
+    Notified,
     PresenceChanged,
     Receipt,
+    RoomEntered,
+    RoomLeft,
     TypingChanged,
     UnreadChanged,
 )
@@ -31,6 +36,7 @@ from messaging.domain.models import (
     MemberView,
     Message,
     MessageView,
+    Notification,
     Profile,
     Reaction,
     Role,
@@ -38,14 +44,18 @@ from messaging.domain.models import (
 )
 from messaging.domain.replies import (
     Authenticated,
+    ContactList,
     ConversationList,
     ConversationReply,
     Done,
+    Greeted,
     HistoryPage,
     Joined,
     Left,
     Marked,
+    Missed,
     OnlineUsers,
+    Pong,
     Reply,
     Sent,
     UserList,
@@ -75,6 +85,7 @@ BOB = Profile(id="bob")
 GROUP = Conversation(
     id="1", kind=Kind.GROUP, name="Salon", private=True, created_at=NOW, updated_at=LATER, member_count=2
 )
+ROOM = Conversation(id="42", kind=Kind.ROOM, name="42", created_at=NOW, updated_at=NOW)
 PAIR = Conversation(id="dm:5:bob", kind=Kind.DIRECT, created_at=NOW, updated_at=NOW, member_count=2)
 
 PLAIN = Message(
@@ -126,6 +137,11 @@ VIEWS = (
     MessageView(message=DELETED, sender=HOST),
     MessageView(message=SPOKEN, sender=SYSTEM),
 )
+PAIR_VIEWS = tuple(
+    replace(view, message=replace(view.message, conversation_id=PAIR.id))
+    for view in VIEWS
+    if view.sender is not HOST
+)
 MINE = Membership(
     conversation=GROUP,
     member=Member(conversation_id="1", user_id="5", role=Role.OWNER, joined_at=NOW, cursor=7, own_read=4),
@@ -150,6 +166,13 @@ READ = MessagesRead(
     pushed=True,
     at=NOW,
 )
+PAIR_READ = replace(READ, conversation=PAIR)
+NOTICES = (
+    Notification(id="n1", type="booking", created_at=NOW),
+    Notification(
+        id="n2", type="group_invite", title="Salon", body="Venez", data=(("group_id", "1"),), created_at=NOW
+    ),
+)
 
 
 def events() -> list[Event]:
@@ -167,7 +190,9 @@ def events() -> list[Event]:
         *(MessageSent(conversation=GROUP, message=view.message, sender=view.sender) for view in VIEWS),
         TypingChanged(conversation=GROUP, user=ALICE, active=True, at=NOW),
         TypingChanged(conversation=PAIR, user=BOB, active=False, at=NOW),
+        *(MessageSent(conversation=PAIR, message=view.message, sender=view.sender) for view in PAIR_VIEWS),
         READ,
+        PAIR_READ,
         unseen,
         *presence,
         ConversationChanged(view=SHARED_VIEW, at=NOW),
@@ -177,6 +202,11 @@ def events() -> list[Event]:
         ConversationDeleted(conversation=GROUP, at=NOW),
         UnreadChanged(user_id="5", total=3, conversation_id="1", unread=2, at=NOW),
         UnreadChanged(user_id="5", total=0, at=NOW),
+        RoomEntered(conversation=ROOM, user=ALICE, at=NOW),
+        RoomLeft(conversation=ROOM, user=BOB, at=NOW),
+        DeviceChanged(user_id="5", device="phone", connected=True, at=NOW),
+        DeviceChanged(user_id="5", device="phone", connected=False, at=NOW),
+        *(Notified(user_id="5", notification=notice, at=NOW) for notice in NOTICES),
     ]
 
 
@@ -190,6 +220,7 @@ def replies() -> list[Reply]:
         *(Sent(conversation=GROUP, view=view) for view in VIEWS),
         Sent(conversation=GROUP, view=VIEWS[1], repeated=True),
         HistoryPage(conversation=GROUP, messages=VIEWS, has_more=True, last_seq=10),
+        HistoryPage(conversation=PAIR, with_user="bob", messages=PAIR_VIEWS, last_seq=10),
         HistoryPage(conversation=None, with_user="bob"),
         Marked(total_unread=2, again=(READ,)),
         Marked(total_unread=0),
@@ -206,4 +237,14 @@ def replies() -> list[Reply]:
         UserStatus(user_id="bob", status=Status.OFFLINE),
         Authenticated(identity=Identity(profile=ALICE, expires_at=NOW)),
         Authenticated(identity=Identity(profile=ALICE)),
+        Greeted(user_id="5", device="phone"),
+        Missed(
+            messages=tuple((GROUP, view) for view in VIEWS) + tuple((PAIR, view) for view in PAIR_VIEWS),
+            more=True,
+            positions=(("1", 10), (PAIR.id, 10)),
+        ),
+        Missed(messages=(), more=False, positions=()),
+        ContactList(statuses=(UserStatus(user_id="5", status=Status.AWAY, last_seen=NOW),)),
+        ContactList(statuses=()),
+        Pong(),
     ]

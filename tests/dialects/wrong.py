@@ -83,6 +83,10 @@ WRONG_ATTACHMENTS: list[object] = [
 ]
 WRONG_CLIENT_IDS: list[object] = ["", "x" * 65, 10**70, True, 1.5, [], {}, {"$ne": None}]
 
+WRONG_URLS: list[object] = ["", "a.png", "//example.com/a", "/\\example.com", "data:text/html,x", 5, [], {}]
+WRONG_SECONDS: list[object] = [-1, "long", True, float("inf"), float("nan"), [], {}]
+WRONG_USERS = [*WRONG_IDS, None, "system"]
+
 WRONG: dict[str, list[object]] = {
     "conversationId": WRONG_CONVERSATIONS,
     "messageId": WRONG_MESSAGES,
@@ -99,6 +103,24 @@ WRONG: dict[str, list[object]] = {
     "next": [*WRONG_TEXTS, "", "x" * 2000],
     "status": WRONG_STATUSES,
     "token": [*WRONG_TEXTS, None, ""],
+    "room": WRONG_CONVERSATIONS,
+    "to_user_id": WRONG_USERS,
+    "with_user": WRONG_USERS,
+    "to": WRONG_USERS,
+    "with": WRONG_USERS,
+    "message_id": WRONG_MESSAGES,
+    "message_type": ["", "video", "system", "TEXT", 1, True, [], {}],
+    "media_url": WRONG_URLS,
+    "media_type": [*WRONG_TEXTS, "", "x" * 128, "a\nb"],
+    "duration": WRONG_SECONDS,
+    "reply_to": [value for value in WRONG_MESSAGES if value is not None],
+    "is_typing": [*WRONG_FLAGS, None],
+    "offset": WRONG_WHOLES,
+    "conversation_id": WRONG_CONVERSATIONS,
+    "group_id": WRONG_CONVERSATIONS,
+    "user_id": WRONG_USERS,
+    "target_id": WRONG_USERS,
+    "type": [None, "", "like", "GROUP_INVITE", 1, True, [], {}],
 }
 """By the key that a command may have."""
 
