@@ -42,6 +42,11 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def written(text: str) -> Any:
+    """JSON that `dumps` wrote, to be a part of another value: it is put there as it is."""
+    return orjson.Fragment(text)
+
+
 def _needs_a_walk(text: str | bytes, max_depth: int) -> bool:
     if isinstance(text, bytes):
         text = text.decode()
