@@ -1,0 +1,52 @@
+"""Invitations: a member lets somebody in, who comes by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from messaging.domain.commands import AcceptInvitation, CreateConversation, InviteMember, SendMessage
+from messaging.domain.errors import InvalidFormat, PermissionDenied, RoomNotFound, UserNotFound
+from messaging.domain.events import MemberAdded, Notified
+from messaging.domain.models import Kind
+from messaging.domain.replies import ConversationReply
+from tests.stage import Stage
+
+
+async def test_who_is_invited_is_told_and_may_join_once(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice")
+    with pytest.raises(RoomNotFound):
+        await stage.do(bob, AcceptInvitation(conversation_id="g"))
+    await stage.do(alice, InviteMember(conversation_id="g", user_id="bob"))
+    told = [event for event in stage.events if isinstance(event, Notified)]
+    assert [(event.user_id, event.notification.type) for event in told] == [("bob", "group_invite")]
+    assert dict(told[0].notification.data) == {"group_id": "g", "from": "alice"}
+    reply = await stage.do(bob, AcceptInvitation(conversation_id="g"))
+    assert isinstance(reply, ConversationReply)
+    assert reply.view.conversation.member_count == 2
+    assert [e.user_id for e in stage.events if isinstance(e, MemberAdded)][-1] == "bob"
+    assert not await stage.ctx.store.invited("g", "bob")
+
+
+async def test_joining_again_or_inviting_a_member_changes_nothing(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    stage.events.clear()
+    await stage.do(alice, InviteMember(conversation_id="g", user_id="bob"))
+    await stage.do(bob, AcceptInvitation(conversation_id="g"))
+    assert stage.events == []
+
+
+async def test_only_a_member_invites_and_only_whom_there_is_into_a_group(stage: Stage) -> None:
+    alice, eve = await stage.user("alice"), await stage.user("eve")
+    await stage.user("bob")
+    await stage.group("g", "alice")
+    with pytest.raises(RoomNotFound):
+        await stage.do(eve, InviteMember(conversation_id="g", user_id="bob"))
+    with pytest.raises(UserNotFound):
+        await stage.do(alice, InviteMember(conversation_id="g", user_id="nobody"))
+    await stage.do(alice, CreateConversation(kind=Kind.ROOM, name="lobby"))
+    await stage.do(alice, SendMessage(to_user="bob", content="hi"))
+    for conversation_id in ("lobby", "dm:alice:bob"):
+        with pytest.raises((InvalidFormat, PermissionDenied)):
+            await stage.do(alice, InviteMember(conversation_id=conversation_id, user_id="eve"))
