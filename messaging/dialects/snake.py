@@ -23,7 +23,14 @@ Shown = Callable[[str], str | int]
 
 
 class SnakeSchema(Schema):
-    """A form whose keys are called as its attributes, unless a field says otherwise."""
+    """A form whose keys are called as its attributes, unless a field says otherwise; refusals repeat what
+    was named under the same key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = tuple(
+            (name, field.data_key or name, field.names) for name, field in self.parts.items() if field.names
+        )
 
     @staticmethod
     def spelling(attribute: str) -> str:
