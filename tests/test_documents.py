@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from messaging.dialects import DIALECTS
+from messaging.dialects import DIALECTS, NAMESPACES
 from messaging.dialects.base import Dialect
 from messaging.dialects.namespace import Namespace, Row
 from messaging.dialects.routes import PAGES, ROUTES
@@ -111,7 +111,7 @@ def test_every_command_has_a_row_with_all_its_fields(row: Row[Any]) -> None:
     assert fields <= set(re.findall(r"\w+", line_of(row.name)))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", NAMESPACES.values(), ids=lambda dialect: dialect.name)
 def test_every_event_has_a_row(dialect: Dialect) -> None:
     names = {frame.name for event in examples.events() for frame in dialect.render(event)}
     assert [name for name in sorted(names) if not line_of(name)] == []
