@@ -156,10 +156,13 @@ class Service:
 
     async def _living(self, _app: web.Application) -> AsyncIterator[None]:
         """The store first, then who uses it; and the other way round at the end."""
+        self.gateway.starting = True
         opening = asyncio.create_task(self._open_store())
         await asyncio.wait([opening], timeout=_REOPEN_SECONDS)
         if opening.done():
             opening.result()
+        else:
+            opening.add_done_callback(_tell_failure)
         await self.gateway.start()
         yield
         opening.cancel()
@@ -180,7 +183,14 @@ class Service:
                 logger.warning("the storage does not answer yet: %s", error.message)
                 await asyncio.sleep(_REOPEN_SECONDS)
             else:
+                self.gateway.starting = False
                 return
+
+
+def _tell_failure(opening: asyncio.Task[None]) -> None:
+    """The storage answered late, and cannot be used; `/readyz` goes on to say no."""
+    if not opening.cancelled() and (reason := opening.exception()) is not None:
+        logger.critical("the storage cannot be used: %s", reason)
 
 
 def banner(settings: Settings) -> str:

@@ -58,6 +58,8 @@ class Gateway:
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
         self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
         self.sessions: dict[Session, None] = {}
+        self.starting = False
+        """Whether the storage is still being prepared; nobody is let in before."""
         self.draining = False
         self._bus = bus
         self._max_connections_per_user = max_connections_per_user
@@ -108,6 +110,8 @@ class Gateway:
     async def sign_in(self, token: str | None, peer: str) -> Identity:
         """Who connects from `peer` with this token. AuthFailed for a bad one; RateLimited instead when
         there have been too many bad ones from there; Unavailable while the storage is away."""
+        if self.starting:
+            raise Unavailable("This server is starting.")
         if self.draining:
             raise Unavailable("This server is shutting down.")
         try:

@@ -44,6 +44,8 @@ class Operations:
         """200 while clients should be sent here; 503, with what is wrong, while they should not."""
         if self._gateway.draining:
             return web.json_response({"status": "draining"}, status=503)
+        if self._gateway.starting:
+            return web.json_response({"status": "starting"}, status=503)
         outcomes = await asyncio.gather(*(_outcome(check) for check in self._checks.values()))
         parts = dict(zip(self._checks, outcomes, strict=True))
         ready = all(outcome == "ok" for outcome in outcomes)

@@ -193,9 +193,9 @@ async def test_while_mongodb_is_away_answers_say_so_and_afterwards_all_works_aga
     )
     assert answer["code"] == "UNAVAILABLE"
     assert (by_rest.status, by_rest.code) == (503, "UNAVAILABLE")
-    assert await to_thread(server.status, "/readyz") == 503
-    assert await to_thread(server.status, "/healthz") == 200
-    newcomer = await stage.messaging(bob, wait=False)
+    assert (await stage.rest("GET", "/readyz", user=None)).status == 503
+    assert (await stage.rest("GET", "/healthz", user=None)).status == 200
+    newcomer = await stage.messaging(new_id(), wait=False)
     await newcomer.wait_for("disconnect", "reconnect_attempt")
     await to_thread(own_mongodb.start)
 
@@ -222,10 +222,13 @@ async def test_a_service_that_starts_before_its_storage_is_ready_once_that_is_th
             return await to_thread(server.status, "/healthz") == 200
 
         await eventually(is_alive, 20)
-        assert await to_thread(server.status, "/readyz") == 503
+        stage = Stage(servers=(server,), clients=clients, http=http)
+        assert (await stage.rest("GET", "/readyz", user=None)).status == 503
+        early = await stage.messaging("1", wait=False)
+        await early.wait_for("reconnect_attempt")
         await to_thread(own_mongodb.start)
         await starting
-        stage = Stage(servers=(server,), clients=clients, http=http)
+        await early.wait_for("connect")
         await join(await stage.messaging("1"), "general")
     finally:
         server.kill()
