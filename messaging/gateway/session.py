@@ -29,7 +29,7 @@ from messaging.domain.commands import (
     SendMessage,
     SetTyping,
 )
-from messaging.domain.errors import AuthFailed, PermissionDenied
+from messaging.domain.errors import AuthFailed, PermissionDenied, Unavailable
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 MAX_IN_FLIGHT = 64
 """How many commands of one kind may be in flight together."""
+STALL_SECONDS = 1.0
+"""Whoever waited so long for the storage in vain has waited for those who came behind it meanwhile, too:
+else the nth of many commands would be told after n times the limit that the storage is away."""
 MAX_PENDING = 64
 """How many commands may wait to be started before the transport is told to stop reading."""
 
@@ -107,6 +110,8 @@ class Session:
         self._pending: deque[tuple[Request, object | None, float]] = deque()
         self._in_flight: deque[_InFlight] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._stalled_at = 0.0
+        """When a command last waited in vain for the storage."""
         self._change: Future[None] | None = None
         """Done when something that was in flight or pending no longer is."""
 
@@ -220,7 +225,7 @@ class Session:
         """Start a command as soon as it may start; wait for its end unless others may join it in flight."""
         while self._in_flight and not self._may_join(request.command):
             await self._changed()
-        result = await self._gateway.attempt(self._carry_out(request, ref))
+        result = await self._gateway.attempt(self._carry_out(request, ref, started))
         self._in_flight.append(_InFlight(request, ref, started, result))
         if result.done():
             self._answer_finished()
@@ -268,13 +273,18 @@ class Session:
 
     def _write_refusal(self, entry: _InFlight, error: BaseException) -> None:
         dialect, refusal = self.wire.dialect, self._gateway.refusal_of(error)
+        now = time.monotonic()
+        if isinstance(refusal, Unavailable) and now - entry.started >= STALL_SECONDS:
+            self._stalled_at = now
         self._gateway.metrics.failed(dialect.name, refusal.code)
         self.write(dialect.refusal(entry.request, refusal, self._gateway.ctx.clock()), entry.ref)
 
-    async def _carry_out(self, request: Request, ref: object | None) -> Result:
+    async def _carry_out(self, request: Request, ref: object | None, came: float) -> Result:
         command = request.command
         if command is None:
             raise request.error or RuntimeError("a request is a command or an error")
+        if came < self._stalled_at:
+            raise Unavailable
         if not isinstance(command, Authenticate):
             self._sign_in.check()
         if isinstance(command, JoinConversation):
