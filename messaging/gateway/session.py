@@ -181,6 +181,11 @@ class Session:
         self._transport.close(farewell)
 
     @property
+    def crowded(self) -> bool:
+        """Whether typing and presence are left out for the client to keep up with the rest."""
+        return self._transport.crowded
+
+    @property
     def signed_in(self) -> bool:
         """Whether what is pushed is written now, rather than held until there is a new token."""
         return not self._sign_in.ended
