@@ -14,7 +14,7 @@ from aiohttp import web
 
 from messaging import backplanes, stores
 from messaging.backplanes import Backplane
-from messaging.dialects import NAMESPACES
+from messaging.dialects import NAMESPACES, SOCKETS
 from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.gateway.gateway import Gateway
@@ -32,6 +32,7 @@ from messaging.transports.rest import Rest
 from messaging.transports.socketio.factory import create_socketio, mount
 from messaging.transports.socketio.gateway import GatewayNamespace
 from messaging.transports.socketio.wire import SocketIoWire
+from messaging.transports.websocket import WebSockets
 
 DRAIN_SECONDS = 6.0
 """How long commands may go on after SIGTERM before the clients are sent away."""
@@ -124,7 +125,7 @@ class Service:
         rest = Rest(self.gateway, origins, trusted_hops=self.settings.trusted_hops)
         app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=[rest.middleware()])
         app.cleanup_ctx.append(self._living)
-        self._mount_socketio(app, origins)
+        self._mount_sockets(app, origins)
         operations = Operations(
             self.gateway,
             self.store,
@@ -135,7 +136,7 @@ class Service:
         app.add_routes([*operations.routes(), *rest.routes()])
         return app
 
-    def _mount_socketio(self, app: web.Application, origins: Origins) -> None:
+    def _mount_sockets(self, app: web.Application, origins: Origins) -> None:
         settings = self.settings
         entrance = Entrance(self.gateway, max_connections_per_address=settings.max_connections_per_address)
         namespaces = {
@@ -153,6 +154,11 @@ class Service:
             trusted_hops=settings.trusted_hops,
         )
         mount(app, server)
+        sockets = WebSockets(
+            self.gateway, entrance, origins, limits=limits, trusted_hops=settings.trusted_hops
+        )
+        app.add_routes(sockets.routes(SOCKETS))
+        app.on_shutdown.append(sockets.drain)
 
     async def _living(self, _app: web.Application) -> AsyncIterator[None]:
         """The store first, then who uses it; and the other way round at the end."""
@@ -228,5 +234,6 @@ def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
             receipts_max_members=settings.receipts_max_members,
             presence=settings.presence,
             presence_max_members=settings.presence_max_members,
+            offline_queue_limit=settings.offline_queue_limit,
         ),
     )

@@ -7,6 +7,7 @@ loss is not.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from messaging.domain.errors import ClientError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from messaging.gateway.channel import Joining
     from messaging.gateway.gateway import Gateway
     from messaging.gateway.session import Session
+
+
+ASK_SECONDS = 0.1
+"""How long after a message the client is asked whether it has come, if it is not asked before."""
 
 
 class CatchingUp:
@@ -30,6 +35,7 @@ class CatchingUp:
         self._asked: tuple[int, dict[str, int]] | None = None
         """The question under way, and the positions that its answer confirms."""
         self._questions = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, conversation_id: str, joining: Joining) -> None:
         """Hold what happens in a conversation until what was missed has been written."""
@@ -38,6 +44,8 @@ class CatchingUp:
     def written(self, conversation_id: str, seq: int) -> None:
         """A message has been written to the client."""
         self._written[conversation_id] = seq
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_in_time)
 
     def finish(self, missed: Missed | None) -> None:
         """What was missed has been written (None: it could not be read): go live."""
@@ -58,6 +66,16 @@ class CatchingUp:
             self._written = {}
             self._session.probe(self._questions)
 
+    def close(self) -> None:
+        """Ask no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ask_in_time(self) -> None:
+        self._timer = None
+        self.ask()
+
     def confirmed(self, token: int) -> None:
         """The client answered: everything before the question has reached it."""
         if self._asked is not None and self._asked[0] == token:
@@ -72,3 +90,5 @@ class CatchingUp:
             self._written = positions | self._written  # they are kept with the next answer
         finally:
             self._asked = None
+            if self._session.farewell is None:
+                self.ask()  # about what has been written meanwhile

@@ -38,8 +38,6 @@ from messaging.service.reading import history_page
 COMMAND_SECONDS = 5.0
 """The longest that a command may take."""
 _TYPING_TICK_SECONDS = 1.0
-_QUESTION_SECONDS = 1.0
-"""How often a device is asked to confirm what it was sent, at the most."""
 _GOODBYE_SECONDS = 1.5
 """Over how long the closing of many clients is spread at shutdown."""
 
@@ -75,7 +73,6 @@ class Gateway:
         self._clockwork = [
             asyncio.create_task(_every(COMPARE_SECONDS, self.hub.compare), name="compare positions"),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
-            asyncio.create_task(_every(_QUESTION_SECONDS, self._ask_devices), name="ask devices"),
         ]
 
     async def drain(self, seconds: float) -> None:
@@ -283,11 +280,6 @@ class Gateway:
 
     async def _expire_typing(self) -> None:
         self.publish(self.ctx.typists.expire(self.ctx.clock()))
-
-    async def _ask_devices(self) -> None:
-        for session in self.sessions:
-            if session.catching_up is not None:
-                session.catching_up.ask()
 
 
 def _room_of(command: Command) -> str:

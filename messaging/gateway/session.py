@@ -127,6 +127,8 @@ class Session:
     async def receive(self, frame: Frame, ref: object | None = None) -> None:
         """Take one frame; `ref` is the ack id if an ack was asked for. Waits only while too many commands
         are pending. Never raises."""
+        if self.catching_up is not None:
+            self.catching_up.ask()  # before the answer, so that who has that has confirmed
         self._take_all(self.wire.dialect.requests(frame), ref)
         while len(self._pending) >= MAX_PENDING and self.farewell is None:
             await self._changed()
@@ -144,6 +146,8 @@ class Session:
         self.push = _discard
         self._pending.clear()
         self._sign_in.close()
+        if self.catching_up is not None:
+            self.catching_up.close()
         for conversation_id in list(self.watched):
             self.unwatch(conversation_id, lost=True)
         self._gateway.ended(self)

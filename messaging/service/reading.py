@@ -43,7 +43,7 @@ async def join_conversation(ctx: Context, actor: Actor, command: JoinConversatio
         if command.create:
             raise PermissionDenied from None
         raise
-    return Outcome(reply=await _joined(ctx, conversation, command))
+    return Outcome(reply=await _joined(ctx, actor, conversation, command))
 
 
 async def leave_conversation(ctx: Context, actor: Actor, command: LeaveConversation) -> Outcome:
@@ -111,10 +111,12 @@ async def mark_conversation_read(ctx: Context, actor: Actor, command: MarkConver
     return await _marked(ctx, actor, reads, count=command.count_unread)
 
 
-async def _joined(ctx: Context, conversation: Conversation, command: JoinConversation) -> Joined:
+async def _joined(
+    ctx: Context, actor: Actor, conversation: Conversation, command: JoinConversation
+) -> Joined:
     room, forward = conversation.id, command.after is not None
     messages, last_seq, online = await asyncio.gather(
-        _before_joining(ctx, command), _last_seq(ctx, room), _watchers(ctx, conversation)
+        _before_joining(ctx, command), _last_seq(ctx, room), _watchers(ctx, actor, conversation)
     )
     last_seq = _end_of_history(messages, last_seq, command)
     more = _has_more(messages, last_seq, forward=forward)
@@ -138,10 +140,12 @@ async def _last_seq(ctx: Context, conversation_id: str) -> int:
     return (await ctx.store.tails([conversation_id]))[conversation_id].last_seq
 
 
-async def _watchers(ctx: Context, conversation: Conversation) -> tuple[str, ...]:
+async def _watchers(ctx: Context, actor: Actor, conversation: Conversation) -> tuple[str, ...]:
+    """Who watches a public room, the one who is joining first."""
     if conversation.kind is not Kind.ROOM:
         return ()
-    return tuple(await ctx.presence.everybody(conversation.id, limit=MAX_ONLINE_USERS))
+    there = await ctx.presence.everybody(conversation.id, limit=MAX_ONLINE_USERS)
+    return tuple(dict.fromkeys((actor.user_id, *there)))[:MAX_ONLINE_USERS]
 
 
 def _end_of_history(messages: Sequence[Message], last_seq: int, command: JoinConversation) -> int:
