@@ -67,6 +67,8 @@ class EngineServer(AsyncServer):
             return refused.response(headers)
         except ClientError as error:
             return refusal(error).response(headers)
+        except ConnectionError:  # the client went away during the handshake
+            return web.Response(headers=headers)
 
     async def _route(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
         transport = request.query.get("transport")
