@@ -219,6 +219,10 @@ class Client:
         finally:
             self._answers.pop(number, None)
 
+    def expect(self, ack: int, answer: asyncio.Future[Json]) -> None:
+        """Give the ack of this number, of something sent by hand, to `answer`."""
+        self._answers[ack] = answer
+
     async def close(self) -> None:
         """Leave."""
         with contextlib.suppress(Gone, aiohttp.ClientError, OSError):

@@ -62,6 +62,17 @@ async def test_every_reader_on_two_processes_sees_the_same_dense_order(people: C
     assert await people.metric("messaging_connections_opened_total") == len(readers) + len(SENDERS)
 
 
+async def test_who_joins_a_long_conversation_that_goes_on_hears_each_message_once(people: Crowd) -> None:
+    async with people.sending(SENDERS, "1", together=8) as record:
+        await record.reach(1_000, 30)
+        readers = [reader for _ in range(3) for reader in await read_everywhere(people)]
+        await record.reach(len(record.acked) + 100, 30)
+    stored = await people.stored("1")
+    await asyncio.gather(*(reader.reach(len(stored), GAP_SECONDS) for reader in readers))
+    seen = {f"{n}: {reader.name}": reader.seen for n, reader in enumerate(readers)}
+    assert disorder({"the store": stored, **seen}, up_to=len(stored)) == []
+
+
 @asynccontextmanager
 async def losing_messages(server: RedisServer) -> AsyncIterator[None]:
     """Inside the block Redis cuts its subscribers off again and again, and forgets what it knew."""
