@@ -11,8 +11,11 @@ from functools import partial
 from typing import assert_never
 
 from messaging.dialects import camel, envelopes, shapes
+from messaging.dialects.answers import FLAG, NUMBER
 from messaging.dialects.base import Frame, Payload
+from messaging.dialects.chat_told import MESSAGE, MESSAGES, VOCABULARY
 from messaging.dialects.namespace import Namespace, Row
+from messaging.dialects.told import ID, TOKEN_END, listed
 from messaging.domain.commands import (
     Authenticate,
     Command,
@@ -125,6 +128,7 @@ ROWS = (
         reply=Joined,
         says="You hear this conversation now.",
         tells=_joined,
+        has={"conversationId": ID, "lastSeq": NUMBER},
         example=_HERE,
     ),
     Row(
@@ -144,6 +148,7 @@ ROWS = (
         reply=Sent,
         says="Sent.",
         tells=_sent,
+        has={"message": MESSAGE},
         example=_HERE | {"content": "Bonjour", "attachments": ["https://example.com/document.pdf"]},
     ),
     Row(
@@ -173,6 +178,7 @@ ROWS = (
         reply=OnlineUsers,
         says="Who is online.",
         tells=_online,
+        has={"onlineUsers": listed(ID)},
         example=_HERE,
     ),
     Row(
@@ -183,6 +189,7 @@ ROWS = (
         reply=HistoryPage,
         says="A page of the conversation.",
         tells=_page,
+        has={"messages": MESSAGES, "hasMore": FLAG},
         example=_HERE | {"after": 0},
     ),
     Row(
@@ -193,6 +200,7 @@ ROWS = (
         reply=Authenticated,
         says="You are signed in.",
         tells=envelopes.authenticated,
+        has={"expiresAt": TOKEN_END},
         example={"token": "eyJhbGciOi…"},
     ),
 )
@@ -264,6 +272,7 @@ class Chat(Namespace):
     """Ids as numbers where they are some."""
 
     name = "chat"
+    vocabulary = VOCABULARY
 
     def __init__(self) -> None:
         super().__init__(ROWS)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from messaging.dialects.base import Answer, Frame, Hears, Payload, Request
 from messaging.dialects.forms import Arguments, Schema, read
+from messaging.dialects.told import Vocabulary
 from messaging.domain.commands import Command
 from messaging.domain.errors import ClientError, InvalidFormat
 from messaging.domain.events import Event
@@ -40,6 +41,8 @@ class Row(Generic[R]):
     reply: type[R]
     tells: Callable[[R, datetime], tuple[Frame, ...]] = _nothing
     """How the reply is told to this client alone."""
+    answers: tuple[str, ...] = ()
+    """Of which types these frames are; for the documents."""
     pages: Callable[[HistoryPage, datetime], tuple[Frame, ...]] | None = None
     """For joining: how further pages of what was missed are told; they answer the same request."""
     example: Payload = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Frames:
     writes_need_join: bool = False
     budget: str = "messages"
     names_partner: bool = False
+    vocabulary: Vocabulary = Vocabulary()
 
     def __init__(self, rows: Sequence[Row[Any]]) -> None:
         self.rows: Mapping[str, Row[Any]] = {row.name: row for row in rows}

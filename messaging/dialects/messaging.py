@@ -6,8 +6,11 @@ from functools import partial
 from typing import assert_never
 
 from messaging.dialects import camel, envelopes, shapes
+from messaging.dialects.answers import CURSOR, NUMBER, TEXT, items, reference
 from messaging.dialects.base import Frame, Payload
+from messaging.dialects.messaging_told import HISTORY_ACK, VOCABULARY
 from messaging.dialects.namespace import Namespace, Row
+from messaging.dialects.told import TOKEN_END, listed
 from messaging.domain.commands import (
     Authenticate,
     Command,
@@ -93,6 +96,7 @@ ROWS = (
         reply=Joined,
         says="You hear this conversation now.",
         tells=_joined,
+        has={"conversationId": TEXT, "lastSeq": NUMBER},
         frames=_history,
         pages=_history,
         example=_HERE | {"after": 41},
@@ -114,6 +118,7 @@ ROWS = (
         reply=Sent,
         says="Sent.",
         tells=envelopes.message,
+        has={"message": reference("Message")},
         example=_HERE | {"content": "Bonjour!", "attachments": [], "clientMessageId": "draft-1"},
     ),
     Row(
@@ -162,6 +167,7 @@ ROWS = (
         reply=HistoryPage,
         says="A page of the conversation.",
         tells=envelopes.messages,
+        has=HISTORY_ACK,
         example=_HERE | {"before": 42, "limit": 50},
     ),
     Row(
@@ -172,6 +178,7 @@ ROWS = (
         reply=ConversationList,
         says="Your conversations.",
         tells=envelopes.conversations,
+        has={"conversations": items("Conversation"), "totalUnread": NUMBER, "next": CURSOR},
         example={"limit": 50, "archived": False},
     ),
     Row(
@@ -182,6 +189,7 @@ ROWS = (
         reply=OnlineUsers,
         says="Who is online.",
         tells=_online,
+        has={"onlineUsers": listed(TEXT)},
         example=_HERE,
     ),
     Row(
@@ -201,6 +209,7 @@ ROWS = (
         reply=Authenticated,
         says="You are signed in.",
         tells=envelopes.authenticated,
+        has={"expiresAt": TOKEN_END},
         example={"token": "eyJhbGciOi…"},
     ),
 )
@@ -284,6 +293,7 @@ class Messaging(Namespace):
     """Ids as strings; full profiles, conversations and unread counts."""
 
     name = "messaging"
+    vocabulary = VOCABULARY
 
     def __init__(self) -> None:
         super().__init__(ROWS)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from messaging.dialects.answers import Document
 from messaging.dialects.base import Answer, Frame, Hears, Payload, Request
 from messaging.dialects.forms import Arguments, Schema, read
+from messaging.dialects.told import Vocabulary
 from messaging.domain.commands import Command
 from messaging.domain.errors import ClientError, InvalidFormat
 from messaging.domain.events import Event
@@ -43,6 +45,8 @@ class Row(Generic[R]):
     """The ack's `message`, for people to read."""
     tells: Callable[[R], Payload] = _nothing
     """What the ack has besides."""
+    has: Document = field(default_factory=dict)
+    """The JSON Schemas of what the ack has besides, by key; for the documents."""
     frames: Callable[[R], tuple[Frame, ...]] = _no_frames
     """What follows the ack, to this client alone."""
     pages: Callable[[HistoryPage], tuple[Frame, ...]] | None = None
@@ -68,6 +72,7 @@ class Namespace:
     writes_need_join: bool = False
     budget: str = "messages"
     names_partner: bool = False
+    vocabulary: Vocabulary = Vocabulary()
 
     def __init__(self, rows: Sequence[Row[Any]]) -> None:
         self.rows: Mapping[str, Row[Any]] = {row.name: row for row in rows}

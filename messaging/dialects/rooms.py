@@ -13,6 +13,7 @@ from messaging.dialects import snake
 from messaging.dialects.base import Frame, Hears, Payload
 from messaging.dialects.fields import ConversationId, Limit, UserId, Whole
 from messaging.dialects.frames import Frames, Row
+from messaging.dialects.rooms_told import VOCABULARY
 from messaging.dialects.shapes import time
 from messaging.dialects.snake import SnakeSchema, Words
 from messaging.domain.commands import (
@@ -185,6 +186,7 @@ ROWS = (
         command=snake.in_room(partial(JoinConversation, limit=0, create=True), PermissionDenied),
         reply=Joined,
         tells=_joined,
+        answers=("joined", "message"),
         pages=_missed,
         example=_HERE | {"after": 41},
     ),
@@ -195,6 +197,7 @@ ROWS = (
         command=snake.in_room(LeaveConversation),
         reply=Left,
         tells=_left,
+        answers=("left",),
         example=_HERE,
     ),
     Row(
@@ -204,6 +207,7 @@ ROWS = (
         command=snake.in_room(SendMessage),
         reply=Sent,
         tells=_sent,
+        answers=("message",),
         example=_HERE | {"content": "yo"},
     ),
     Row(
@@ -213,6 +217,7 @@ ROWS = (
         command=SendMessage,
         reply=Sent,
         tells=_sent,
+        answers=("dm",),
         example={"to": "bob", "content": "salut"},
     ),
     Row(
@@ -222,6 +227,7 @@ ROWS = (
         command=snake.in_room(LoadHistory),
         reply=HistoryPage,
         tells=_history,
+        answers=("history",),
         example=_HERE | {"limit": 50},
     ),
     Row(
@@ -231,6 +237,7 @@ ROWS = (
         command=LoadHistory,
         reply=HistoryPage,
         tells=_history,
+        answers=("dm_history",),
         example={"with": "bob", "limit": 50},
     ),
     Row(
@@ -240,6 +247,7 @@ ROWS = (
         command=Authenticate,
         reply=Authenticated,
         tells=_authenticated,
+        answers=("authenticated",),
         example={"token": "eyJhbGciOi…"},
     ),
     Row(
@@ -249,6 +257,7 @@ ROWS = (
         command=Ping,
         reply=Pong,
         tells=_pong,
+        answers=("pong",),
     ),
 )
 
@@ -300,6 +309,7 @@ class Rooms(Frames):
     hears = Hears.DIRECT
     writes_need_join = True
     names_partner = True
+    vocabulary = VOCABULARY
 
     def __init__(self) -> None:
         super().__init__(ROWS)

@@ -52,8 +52,8 @@ def _as_it_is(_name: str, body: Document) -> Document:
 class Vocabulary:
     """What a dialect says, for documents."""
 
-    summary: str
-    events: tuple[Told, ...]
+    summary: str = ""
+    events: tuple[Told, ...] = ()
     schemas: Mapping[str, Document] = field(default_factory=dict)
     """What the events refer to, by name; one name means the same in all dialects."""
     besides: tuple[Asked, ...] = ()

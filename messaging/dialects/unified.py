@@ -17,6 +17,7 @@ from messaging.dialects.attachments import Attachments
 from messaging.dialects.base import Answer, Frame, Hears, Payload, Request
 from messaging.dialects.fields import Choice, ConversationId, Flag, MessageId, UserId
 from messaging.dialects.frames import Frames, Row
+from messaging.dialects.unified_told import VOCABULARY
 from messaging.domain.commands import (
     AcceptInvitation,
     Authenticate,
@@ -173,6 +174,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=_to_partner,
         reply=Sent,
         tells=shapes.sent,
+        answers=("chat_message",),
         example={"target_id": 2, "content": "Bonjour!", "client_message_id": "draft-1"},
     ),
     Row(
@@ -182,6 +184,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=_to_group,
         reply=Sent,
         tells=shapes.sent,
+        answers=("group_message",),
         example={"group_id": 1, "content": "Bonjour à tous!"},
     ),
     Row(
@@ -199,6 +202,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=_mark,
         reply=Marked,
         tells=shapes.marked,
+        answers=("read_receipt",),
         example={"message_id": 98},
     ),
     Row(
@@ -224,6 +228,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=_accept,
         reply=ConversationReply,
         tells=shapes.joined,
+        answers=("group_updated",),
         example={"group_id": 12},
     ),
     Row(
@@ -233,6 +238,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=Authenticate,
         reply=Authenticated,
         tells=shapes.authenticated,
+        answers=("authenticated",),
         example={"token": "eyJhbGciOi…"},
     ),
     Row(
@@ -242,6 +248,7 @@ ROWS: tuple[Row[Any], ...] = (
         command=Ping,
         reply=Pong,
         tells=shapes.pong,
+        answers=("pong",),
     ),
 )
 
@@ -279,6 +286,7 @@ class Unified(Frames):
 
     name = "unified"
     hears = Hears.ALL
+    vocabulary = VOCABULARY
 
     def __init__(self) -> None:
         super().__init__(ROWS)

@@ -158,9 +158,7 @@ EVENTS = (
     _told(
         "notification",
         "Something that the user is told besides messages; `group_invite` lets them join `group_id`.",
-        shape(
-            SNAKE_NOTIFICATION[0] | {"group_id": ID}, **(SNAKE_NOTIFICATION[1] | {"id": ID}), type=TEXT
-        ),
+        shape(SNAKE_NOTIFICATION[0] | {"group_id": ID}, **(SNAKE_NOTIFICATION[1] | {"id": ID}), type=TEXT),
         {"id": 7, "type": "group_invite", "group_id": 12, "data": {}, "created_at": AT},
         sender_id=2,
         target_id=1,
@@ -185,7 +183,9 @@ EVENTS = (
         {
             "oneOf": [
                 shape(
-                    event={"type": "string", "enum": ["connected", "disconnected"]}, client_id=TEXT, user_id=ID
+                    event={"type": "string", "enum": ["connected", "disconnected"]},
+                    client_id=TEXT,
+                    user_id=ID,
                 ),
                 shape(event=constant("synced"), count=NUMBER, more=FLAG),
             ]

@@ -31,6 +31,7 @@ from messaging.dialects.ws_chat_forms import (
     send,
     typing,
 )
+from messaging.dialects.ws_chat_told import VOCABULARY
 from messaging.domain.commands import Authenticate, LeaveConversation, LoadHistory, Ping
 from messaging.domain.errors import InvalidFormat
 from messaging.domain.events import Event
@@ -111,6 +112,7 @@ ROWS = (
         command=snake.in_room(join),
         reply=Joined,
         tells=_joined,
+        answers=("join_room_ack", "room_message"),
         pages=_missed,
         example=_HERE | {"after": 41},
     ),
@@ -121,6 +123,7 @@ ROWS = (
         command=snake.in_room(LeaveConversation),
         reply=Left,
         tells=_left,
+        answers=("leave_room_ack",),
         example=_HERE,
     ),
     Row(
@@ -130,6 +133,7 @@ ROWS = (
         command=snake.in_room(send),
         reply=Sent,
         tells=_sent,
+        answers=("room_message",),
         example=_HERE | {"content": "Bonjour tout le monde !", "message_type": "text"},
     ),
     Row(
@@ -139,6 +143,7 @@ ROWS = (
         command=send,
         reply=Sent,
         tells=_sent,
+        answers=("direct_message",),
         example={"to_user_id": 456, "content": "Salut, comment ça va ?", "message_type": "text"},
     ),
     Row(
@@ -148,6 +153,7 @@ ROWS = (
         command=snake.in_room(LoadHistory),
         reply=HistoryPage,
         tells=_history,
+        answers=("message_history",),
         example=_HERE | {"limit": 50, "offset": 0},
     ),
     Row(
@@ -157,6 +163,7 @@ ROWS = (
         command=LoadHistory,
         reply=HistoryPage,
         tells=_history,
+        answers=("message_history",),
         example={"with_user": 456, "limit": 50, "offset": 0},
     ),
     Row(
@@ -174,6 +181,7 @@ ROWS = (
         command=mark,
         reply=Marked,
         tells=_marked,
+        answers=("message_read",),
         example={"message_id": 123},
     ),
     Row(
@@ -183,6 +191,7 @@ ROWS = (
         command=Authenticate,
         reply=Authenticated,
         tells=_authenticated,
+        answers=("authenticate_ack",),
         example={"token": "eyJhbGciOi…"},
     ),
     Row(
@@ -192,6 +201,7 @@ ROWS = (
         command=Ping,
         reply=Pong,
         tells=_pong,
+        answers=("pong",),
     ),
 )
 
@@ -206,6 +216,7 @@ class WsChat(Frames):
     writes_need_join = True
     budget = "ws-chat"
     names_partner = True
+    vocabulary = VOCABULARY
 
     def __init__(self) -> None:
         super().__init__(ROWS)
