@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -209,45 +208,6 @@ async def test_a_bug_while_somebody_comes_in_leaves_nothing_behind(
     monkeypatch.setattr(Gateway, "started", fail)
     assert await (await site.connect()).ended() == 1011
     await site.swept()
-
-
-# --- devices ---
-
-
-async def named(client: Client) -> str:
-    """What the server calls the client's device."""
-    connected = await client.until("connection_event")
-    assert connected["payload"]["event"] == "connected"
-    return str(connected["payload"]["client_id"])
-
-
-async def test_a_device_has_the_name_that_it_asks_for_while_no_other_has_it(site: Site) -> None:
-    async with await site.connect("/ws", query="client_id=phone") as phone:
-        assert await named(phone) == "phone"
-        async with await site.connect("/ws", query="client_id=phone") as twin:
-            assert uuid.UUID(await named(twin)).version == 4
-        async with await site.connect("/ws", "bob", query="client_id=phone") as bobs:
-            assert await named(bobs) == "phone"
-    await site.swept()
-    async with await site.connect("/ws", query="client_id=phone") as again:
-        assert await named(again) == "phone"
-
-
-@pytest.mark.parametrize("wished", ["", "x" * 65, "a%00b", "a%0Ab", "%C2%85"])
-async def test_a_device_without_a_fit_name_is_given_one(site: Site, wished: str) -> None:
-    async with await site.connect("/ws", query=f"client_id={wished}") as client:
-        assert uuid.UUID(await named(client)).version == 4
-
-
-async def test_a_device_may_have_any_other_name_of_64_characters(site: Site) -> None:
-    async with await site.connect("/ws", query="client_id=" + "%C3%A9" * 64) as client:
-        assert await named(client) == "é" * 64
-
-
-@pytest.mark.parametrize("after", ["", "0", "x", "-1", "99999999999999999999"])
-async def test_what_is_no_message_id_is_no_place_to_go_on_after(site: Site, after: str) -> None:
-    async with await site.connect("/ws", query=f"after={after}") as client:
-        await client.works()
 
 
 # --- what is said ---
