@@ -29,7 +29,7 @@ from messaging.domain.commands import (
     SendMessage,
     SetTyping,
 )
-from messaging.domain.errors import AuthFailed, PermissionDenied, Unavailable
+from messaging.domain.errors import AuthFailed, ClientError, PermissionDenied, Unavailable
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
@@ -132,6 +132,10 @@ class Session:
         self._take_all(self.wire.dialect.requests(frame), ref)
         while len(self._pending) >= MAX_PENDING and self.farewell is None:
             await self._changed()
+
+    def refuse(self, error: ClientError) -> None:
+        """Answer, in its turn, something that came in and is not even a frame."""
+        self._take_all((Request(name="", error=error),))
 
     def confirmed(self, token: int) -> None:
         """The client answered `Transport.probe(token)`."""

@@ -155,7 +155,7 @@ class WebSockets:
             device=self._device(visit.wished_device, identity.profile.id),
             after=visit.after,
         )
-        connection.sink = _Client(session, self._gateway)
+        connection.sink = _Client(session)
         return session, connection
 
     def _device(self, wished: str, user_id: str) -> str:
@@ -235,17 +235,15 @@ class _Visit:
 class _Client:
     """A session, as its connection sees it."""
 
-    def __init__(self, session: Session, gateway: Gateway) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._gateway = gateway
         self.receive = session.receive
         self.confirmed = session.confirmed
         self.closed = session.closed
 
     def unreadable(self, why: str) -> None:
-        """Told in the words of the dialect; the connection stays."""
-        dialect = self._session.wire.dialect
-        self._session.write(dialect.refusal(None, InvalidFormat(why), self._gateway.ctx.clock()))
+        """Told in the words of the dialect, in its turn; the connection stays."""
+        self._session.refuse(InvalidFormat(why))
 
 
 def _farewell(error: ClientError) -> Farewell:
