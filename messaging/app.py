@@ -18,11 +18,13 @@ from messaging.dialects import NAMESPACES, SOCKETS
 from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.gateway.gateway import Gateway
+from messaging.gateway.metrics import Metrics
 from messaging.service import policy
 from messaging.service.context import Context, make_context
 from messaging.service.ports import Store, StoreRefused
 from messaging.service.setting_up import set_up
 from messaging.settings import Settings
+from messaging.stores.measured import measured
 from messaging.tokens import JsonWebTokens, mint
 from messaging.transports.entrance import Entrance
 from messaging.transports.handshake import Limits
@@ -109,14 +111,17 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = open_store(settings)
+        self.metrics = Metrics()
+        self.store = measured(open_store(settings), self.metrics.stored)
         self.backplane = open_backplane(settings)
+        self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.ctx = _context(settings, self.store, self.backplane)
         self.gateway = Gateway(
             self.ctx,
             self.backplane.bus,
             grace_seconds=settings.presence_grace_seconds,
             max_connections_per_user=settings.max_connections_per_user,
+            metrics=self.metrics,
         )
 
     def web_app(self) -> web.Application:

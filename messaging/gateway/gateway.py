@@ -48,10 +48,16 @@ class Gateway:
     """The clients of this process and what they ask for."""
 
     def __init__(
-        self, ctx: Context, bus: Bus, *, grace_seconds: float = 5.0, max_connections_per_user: int = 50
+        self,
+        ctx: Context,
+        bus: Bus,
+        *,
+        grace_seconds: float = 5.0,
+        max_connections_per_user: int = 50,
+        metrics: Metrics | None = None,
     ) -> None:
         self.ctx = ctx
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.tasks = Tasks()
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
         self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
@@ -168,6 +174,8 @@ class Gateway:
             session.follower = follower
             self.hub.hear(session, follower)
             self.hub.tell((session,), follower.unread_changed())
+            if follower.farewell is not None:
+                self.metrics.returned(session.wire.dialect.name)
             self.attendance.arrived(follower)
         else:
             self._forget(session)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Iterable
 from typing import assert_never
 
@@ -210,7 +211,7 @@ class Hub:
     def tell(self, sessions: Iterable[Session], event: Event) -> None:
         """Write an event to sessions: rendered and encoded once for all those of one wire."""
         encoded: dict[tuple[Wire, str | None], list[str]] = {}
-        count = 0
+        counts: Counter[str] = Counter()
         pair = _pair_of(event)
         signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
@@ -224,8 +225,9 @@ class Hub:
                 texts = encoded[wire, viewer] = [wire.encode(frame) for frame in frames]
             for text in texts:
                 session.push(text)
-            count += len(texts)
-        self._metrics.delivered(count)
+            counts[wire.dialect.name] += len(texts)
+        for dialect, count in counts.items():
+            self._metrics.delivered(dialect, count)
 
     def _tell_follower(self, follower: Follower, event: Event) -> None:
         self.tell(list(follower.sessions), event)

@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds."""
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""The buckets of all latencies."""
 
 
 class Metrics:
-    """One process's counters. Labels have few values: dialects, commands, reasons."""
+    """One process's counters. Labels have few values: dialects, commands, reasons, operations."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._connections = Gauge(
             "messaging_connections", "Open connections.", ["dialect"], registry=self.registry
         )
-        self._opened = Counter(
-            "messaging_connections_opened", "Connections signed in.", ["dialect"], registry=self.registry
+        self._opened = self._counter("connections_opened", "Connections signed in.", "dialect")
+        self._closed = self._counter("connections_closed", "Connections ended.", "dialect", "reason")
+        self._refused = self._counter("connections_refused", "Sign-ins refused.", "code")
+        self._returned = self._counter("reconnections", "Users back within the grace period.", "dialect")
+        self._received = self._counter("commands_received", "Commands taken.", "dialect", "command")
+        self._failed = self._counter("commands_failed", "Commands refused.", "dialect", "code")
+        self._delivered = self._counter("frames_delivered", "Event frames written.", "dialect")
+        self._latency = self._histogram(
+            "command_seconds", "From receipt of a command to the writing of its events.", "dialect"
         )
-        self._closed = Counter(
-            "messaging_connections_closed",
-            "Connections ended.",
-            ["dialect", "reason"],
-            registry=self.registry,
-        )
-        self._refused = Counter(
-            "messaging_connections_refused", "Sign-ins refused.", ["code"], registry=self.registry
-        )
-        self._received = Counter(
-            "messaging_commands_received", "Commands taken.", ["dialect", "command"], registry=self.registry
-        )
-        self._failed = Counter(
-            "messaging_commands_failed", "Commands refused.", ["dialect", "code"], registry=self.registry
-        )
-        self._delivered = Counter(
-            "messaging_frames_delivered", "Event frames written to clients.", registry=self.registry
-        )
-        self._latency = Histogram(
-            "messaging_command_seconds",
-            "From receipt of a command to the writing of its events.",
-            ["dialect"],
-            buckets=_LATENCIES,
-            registry=self.registry,
-        )
-        self._gaps = Counter(
-            "messaging_gaps_filled",
-            "Reads from the store of what the bus did not bring.",
-            registry=self.registry,
-        )
+        self._stored = self._histogram("store_seconds", "What the store took.", "operation")
+        self._unstored = self._counter("store_failures", "What the store did not do.", "operation")
+        self._gaps = self._counter("gaps_filled", "Reads from the store of what the bus did not bring.")
 
     def opened(self, dialect: str) -> None:
         """A connection signed in."""
@@ -64,6 +46,10 @@ class Metrics:
         """A sign-in was refused."""
         self._refused.labels(code).inc()
 
+    def returned(self, dialect: str) -> None:
+        """A user who had lost their last connection is back in time."""
+        self._returned.labels(dialect).inc()
+
     def received(self, dialect: str, command: str) -> None:
         """A command was taken."""
         self._received.labels(dialect, command).inc()
@@ -76,10 +62,26 @@ class Metrics:
         """A command was answered and its events were written."""
         self._latency.labels(dialect).observe(seconds)
 
-    def delivered(self, frames: int) -> None:
+    def delivered(self, dialect: str, frames: int) -> None:
         """Event frames were written."""
-        self._delivered.inc(frames)
+        self._delivered.labels(dialect).inc(frames)
+
+    def stored(self, operation: str, seconds: float, succeeded: bool) -> None:
+        """The store was asked for something."""
+        self._stored.labels(operation).observe(seconds)
+        if not succeeded:
+            self._unstored.labels(operation).inc()
 
     def gap_filled(self) -> None:
         """Messages were read from the store because the bus did not bring them."""
         self._gaps.inc()
+
+    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Show a figure that somebody else keeps."""
+        Gauge(f"messaging_{name}", text, registry=self.registry).set_function(value)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"messaging_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"messaging_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
