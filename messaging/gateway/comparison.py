@@ -23,7 +23,8 @@ COMPARE_SECONDS = 3.0
 GAP_SECONDS = 0.05
 """How long a missing message may still come by itself before it is read from the store."""
 _COMPARED_AT_ONCE = 500
-_READ_AT_ONCE = 500
+_READ_AT_ONCE = 200
+"""Fewer than a client may have waiting for it, so that filling a gap sends nobody away."""
 
 
 class Comparison:
