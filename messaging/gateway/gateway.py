@@ -125,7 +125,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
             refusal = self.refusal_of(error)
             self.metrics.refused(refusal.code)
-            if isinstance(refusal, AuthFailed):
+            if token and isinstance(refusal, AuthFailed):  # to ask without a token is no guess at one
                 refuse_after(await self.ctx.limits.take(AUTH_FAILURES, peer))
             raise refusal from None
 

@@ -14,7 +14,7 @@ from messaging.gateway.gateway import Gateway
 from messaging.service.ports import Bus, Store
 from messaging.transports.credentials import bearer
 
-_CHECK_SECONDS = 2.0
+_CHECK_SECONDS = 1.5
 
 
 class Operations:
