@@ -291,11 +291,21 @@ class Hub:
         conversation = event.view.conversation
         channel = self._open(conversation.id)
         channel.start_at(event.view.last_seq)
-        for session in follower.sessions:
-            if self._hears(session, conversation) and not channel.heard_by(session):
-                channel.finish_join(channel.begin_join(session), event.view.last_seq)
+        let_in = [s for s in follower.sessions if self._hears(s, conversation) and not channel.heard_by(s)]
+        for session in let_in:
+            channel.finish_join(channel.begin_join(session), event.view.last_seq)
         self.tell(list(follower.sessions), event)
-        self._tasks.start(self._begin_following(follower, channel))
+        self._tasks.start(self._stay(follower, channel, let_in))
+
+    async def _stay(self, follower: Follower, channel: Channel, let_in: Iterable[Session]) -> None:
+        """Follow from now on. Who went before that could not be silenced yet."""
+        try:
+            await self._begin_following(follower, channel)
+        finally:
+            for session in let_in:
+                if session.farewell is not None:
+                    channel.leave(session)
+            self._close_if_deserted(channel)
 
     async def _begin_following(self, follower: Follower, channel: Channel) -> None:
         if follower.ready is not None:
@@ -307,7 +317,6 @@ class Hub:
         if membership is None or self.followers.get(follower.user_id) is not follower:
             for session in follower.sessions:
                 session.unwatch(conversation_id)
-            self._close_if_deserted(channel)
             return
         await self._stand(follower, membership)
         if channel.last_seq < membership.last_seq:  # messages that came before the standing

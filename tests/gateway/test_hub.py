@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from messaging.dialects import DIALECTS
 from messaging.domain.commands import (
     ChangeConversation,
     DeleteConversation,
@@ -29,7 +30,7 @@ from messaging.gateway.hub import Hub
 from messaging.service.policy import Policy
 from messaging.service.ports import ONLINE
 from messaging.stores.sqlite import SqliteStore
-from tests.gateway.house import Client, House, Process, built, until
+from tests.gateway.house import Client, House, Process, TestWire, built, until
 
 
 async def group(process: Process, *user_ids: str, conversation_id: str = "1") -> None:
@@ -432,3 +433,13 @@ async def test_a_service_speaks_to_everybody(street: House) -> None:
     await street.other.do(SendMessage(conversation_id="1", content="closing soon", system=True))
     await until(lambda: alice.messages == bob.messages == [1])
     assert alice.of("new-message")[0]["sender"] == {"id": "system", "role": "system"}
+
+
+async def test_who_goes_before_their_new_conversation_is_followed_leaves_nothing_behind() -> None:
+    async with built() as house:
+        process = house.one
+        process.wire = TestWire(DIALECTS["unified"])
+        alice = await process.connect("alice")
+        await group(process, "alice", "bob")
+        alice.leave()  # before anything else could run
+        await until(lambda: empty(process.gateway.hub), 2.0)
