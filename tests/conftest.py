@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from tests.clients import NODE_SCRIPTS, NodeClients
-from tests.servers import MongoServer, RedisServer, ServerProcess, program, with_database
+from tests.servers import ROOT, MongoServer, RedisServer, ServerProcess, program, with_database
 
 REQUIRE_ALL = os.environ.get("CI") == "true" or os.environ.get("REQUIRE_ALL") == "1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -26,7 +26,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 REAL_FIXTURES = {
     *("mongodb_server_uri", "mongodb_uri", "own_mongodb"),
     *("redis_server_url", "redis_url", "own_redis"),
-    *("serve", "service", "node", "clients", "chromium"),
+    *("serve", "service", "node", "clients", "chromium", "asyncapi_parser"),
 }
 
 Serve = Callable[..., ServerProcess]
@@ -131,6 +131,15 @@ def node() -> str:
     if path is None or not (NODE_SCRIPTS / "node_modules" / "socket.io-client").is_dir():
         missing("Node with the clients of tests/node (npm ci)")
     return path
+
+
+@pytest.fixture(scope="session")
+def asyncapi_parser() -> tuple[str, ...]:
+    """The command that tells what the official parser says of an AsyncAPI document on its standard input."""
+    folder, path = ROOT / "tests" / "asyncapi", shutil.which("node")
+    if path is None or not (folder / "node_modules" / "@asyncapi" / "parser").is_dir():
+        missing("Node with the parser of tests/asyncapi (npm ci)")
+    return path, str(folder / "check.js")
 
 
 @pytest.fixture
