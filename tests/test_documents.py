@@ -17,7 +17,8 @@ import pytest
 from messaging.dialects import DIALECTS, NAMESPACES
 from messaging.dialects.base import Dialect
 from messaging.dialects.namespace import Namespace, Row
-from messaging.dialects.routes import PAGES, ROUTES
+from messaging.dialects.pages import PAGES
+from messaging.dialects.routes import ROUTES
 from messaging.settings import Settings
 from tests.clients import NODE_SCRIPTS
 from tests.conftest import Serve

@@ -12,8 +12,9 @@ from marshmallow.fields import Field as AnyField
 
 from messaging.dialects.answers import SCHEMAS, reference
 from messaging.dialects.fields import Field
+from messaging.dialects.pages import PAGES
 from messaging.dialects.rest import Page, Route, Who
-from messaging.dialects.routes import PAGES, ROUTES
+from messaging.dialects.routes import ROUTES
 
 Document = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from messaging.dialects import bodies, camel, envelopes
-from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, TEXT, items, reference, shape
-from messaging.dialects.rest import Page, Route, Who
+from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, items, reference, shape
+from messaging.dialects.rest import Route, Who
 from messaging.domain.commands import (
     ChangeConversation,
     Command,
@@ -291,48 +291,3 @@ ROUTES: tuple[Route[Any], ...] = (
         place=bodies.ThisUser(),
     ),
 )
-
-PAGES = (
-    Page(
-        name="getToken",
-        method="GET",
-        path="/api/messaging/token",
-        who=Who.COOKIE,
-        summary="The token of the HttpOnly cookie, for signing in over a socket",
-        answer=shape(token=TEXT),
-    ),
-    Page(
-        name="getHealth",
-        method="GET",
-        path="/healthz",
-        who=Who.ANYBODY,
-        summary="Whether the process lives",
-        answer={"type": "object"},
-    ),
-    Page(
-        name="getReadiness",
-        method="GET",
-        path="/readyz",
-        who=Who.ANYBODY,
-        summary="Whether it can serve; 503 while it cannot",
-        answer={"type": "object"},
-    ),
-    Page(
-        name="getMetrics",
-        method="GET",
-        path="/metrics",
-        who=Who.METRICS,
-        summary="Figures for Prometheus",
-        media="text/plain",
-        answer=TEXT,
-    ),
-    Page(
-        name="getOpenApi",
-        method="GET",
-        path="/api/openapi.json",
-        who=Who.ANYBODY,
-        summary="This document",
-        answer={"type": "object"},
-    ),
-)
-"""What the transport answers by itself."""

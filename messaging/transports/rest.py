@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from messaging import __version__
-from messaging.dialects import openapi, rest
+from messaging.dialects import asyncapi, openapi, page, rest
 from messaging.dialects.routes import ROUTES
 from messaging.domain.commands import Actor
 from messaging.domain.errors import (
@@ -45,14 +45,17 @@ class Rest:
         self._gateway = gateway
         self._origins = origins
         self._trusted_hops = trusted_hops
-        self._openapi = strict_json.dumps(openapi.document(__version__))
+        described, told = openapi.document(__version__), asyncapi.document(__version__)
+        self._documents = {"/api/openapi.json": described, "/api/asyncapi.json": told}
+        self._page = page.page(described, told)
 
     def routes(self) -> list[web.RouteDef]:
         """What is served, and by whom."""
         return [
             *(_definition(route.method, route.path, self._serving(route)) for route in ROUTES),
             web.get("/api/messaging/token", self.token),
-            web.get("/api/openapi.json", self.openapi),
+            *(_definition("GET", path, _document(found)) for path, found in self._documents.items()),
+            web.get("/docs", self.docs),
         ]
 
     def _serving(self, route: rest.Route[Any]) -> Handler:
@@ -82,9 +85,9 @@ class Rest:
         await self._gateway.sign_in(token, self._peer(request))
         return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
-    async def openapi(self, _request: web.Request) -> web.StreamResponse:
-        """The document of all routes."""
-        return web.Response(text=self._openapi, content_type="application/json")
+    async def docs(self, _request: web.Request) -> web.StreamResponse:
+        """Both documents, for people to read."""
+        return web.Response(text=self._page, content_type="text/html", headers=page.HEADERS)
 
     def middleware(self) -> Middleware:
         """Errors as JSON, CORS headers, and one line in the log, for every request under `/api/`."""
@@ -144,6 +147,15 @@ class Rest:
 
 def _definition(method: str, path: str, handler: Handler) -> web.RouteDef:
     return web.get(path, handler) if method == "GET" else web.route(method, path, handler)  # GET has HEAD
+
+
+def _document(document: openapi.Document) -> Handler:
+    text = strict_json.dumps(document)
+
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type="application/json")
+
+    return serve
 
 
 async def _body(request: web.Request) -> object:

@@ -11,8 +11,9 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from messaging.dialects import openapi
+from messaging.dialects.pages import PAGES
 from messaging.dialects.rest import Page, Route
-from messaging.dialects.routes import PAGES, ROUTES
+from messaging.dialects.routes import ROUTES
 
 DOCUMENT = openapi.document("1.2.3")
 

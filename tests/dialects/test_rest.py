@@ -13,8 +13,9 @@ from openapi_schema_validator import OAS31Validator
 
 from messaging.dialects.answers import SCHEMAS
 from messaging.dialects.base import Request
+from messaging.dialects.pages import PAGES
 from messaging.dialects.rest import Page, Route, Who, refusal
-from messaging.dialects.routes import PAGES, ROUTES
+from messaging.dialects.routes import ROUTES
 from messaging.domain.commands import (
     ChangeConversation,
     Command,
