@@ -47,7 +47,8 @@ def chips(links: Iterable[tuple[str, str]], kind: str = "chips") -> str:
 def folded(place: str, kind: str, name: str, summary: str, body: str) -> str:
     """Something to be opened; `name` is HTML. A link to `place` opens it."""
     heading = f'<code class="name">{name}</code><span>{text(summary)}</span>'
-    inner = f'<div class="body" id="{escape(place)}">{body}</div>'
+    # A link opens what its place is inside of; the style puts the place at the top, above the heading.
+    inner = f'<div class="at" id="{escape(place)}"></div><div class="body">{body}</div>'
     return f'<details class="{kind}"><summary>{heading}</summary>{inner}</details>'
 
 
@@ -72,10 +73,19 @@ def _rows(schema: Document, before: str = "", depth: int = 1) -> Iterator[tuple[
     required = schema.get("required", ())
     for name, inner in schema.get("properties", {}).items():
         yield before + name, inner, name in required
-        held, mark = (inner["items"], "[].") if "items" in inner else (inner, ".")
+        held, mark = (inner["items"], "[]") if "items" in inner else (inner, "")
         if depth < _DEEPEST:
-            for choice in held.get("oneOf", [held]):
-                yield from _rows(choice, before + name + mark, depth + 1)
+            yield from _choices(held, before + name + mark, depth + 1)
+
+
+def _choices(schema: Document, name: str, depth: int) -> Iterator[tuple[str, Document, bool]]:
+    """What is in a value, or in each of those that it may be."""
+    another = False
+    for choice in schema.get("oneOf", [schema]):
+        if another and "properties" in choice:
+            yield name, {"type": "object", "description": "Or this:"}, True
+        yield from _rows(choice, f"{name}.", depth)
+        another = another or "properties" in choice or "$ref" in choice
 
 
 def _field(name: str, schema: Document, mark: str) -> str:
@@ -96,7 +106,7 @@ def kind(schema: Document) -> str:
         return " | ".join(f"<code>{escape(json.dumps(word, ensure_ascii=False))}</code>" for word in words)
     if "items" in schema:
         return f"list of {kind(schema['items'])}"
-    types = schema.get("type", "any")
+    types = "time" if schema.get("type") == "string" and "format" in schema else schema.get("type", "any")
     return escape(types if isinstance(types, str) else " or ".join(types))
 
 

@@ -15,7 +15,7 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-html { scroll-padding-top: 9.5rem; -webkit-text-size-adjust: 100%; }
+html { scroll-padding-top: 4.25rem; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); overflow-wrap: anywhere;
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 a { color: var(--link); text-decoration: none; }
@@ -41,7 +41,8 @@ nav > ul > li > a { display: block; padding: .4rem .75rem; border: 1px solid var
 nav ul ul, nav h4 { display: none; }
 pre { margin: .25rem 0 1rem; padding: .75rem 1rem; background: var(--card); border-radius: .5rem;
   border: 1px solid var(--line); overflow-x: auto; overflow-wrap: normal; }
-details { border: 1px solid var(--line); border-radius: .5rem; margin: .5rem 0; }
+details { position: relative; border: 1px solid var(--line); border-radius: .5rem; margin: .5rem 0; }
+.at { position: absolute; top: 0; }
 summary { padding: .6rem .85rem; cursor: pointer; list-style: none; display: grid;
   grid-template-columns: 1fr auto; column-gap: .75rem; align-items: baseline; }
 summary::-webkit-details-marker { display: none; }
@@ -69,7 +70,7 @@ summary > .name { font-weight: 600; font-size: .95rem; color: var(--ink); }
   border: 1px solid var(--line); font: .8rem/1.5 ui-monospace, SFMono-Regular, Menlo, monospace; }
 footer { padding-top: 1.5rem; padding-bottom: 3rem; color: var(--soft); font-size: .875rem; }
 @media (min-width: 64rem) {
-  html { scroll-padding-top: 5rem; }
+  html { scroll-padding-top: 1rem; }
   body { display: grid; grid-template-columns: 17rem minmax(0, 1fr); }
   nav { grid-row: 1 / span 3; height: 100vh; overflow-y: auto; border: 0;
     border-right: 1px solid var(--line); padding: 1.25rem 0; }

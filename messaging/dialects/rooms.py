@@ -11,11 +11,11 @@ from typing import assert_never
 
 from messaging.dialects import snake
 from messaging.dialects.base import Frame, Hears, Payload
-from messaging.dialects.fields import ConversationId, Limit, UserId, Whole
+from messaging.dialects.fields import Limit, UserId, Whole
 from messaging.dialects.frames import Frames, Row
 from messaging.dialects.rooms_told import VOCABULARY
 from messaging.dialects.shapes import time
-from messaging.dialects.snake import SnakeSchema, Words
+from messaging.dialects.snake import RoomId, SnakeSchema, Words
 from messaging.domain.commands import (
     Authenticate,
     JoinConversation,
@@ -50,7 +50,7 @@ from messaging.domain.replies import Authenticated, HistoryPage, Joined, Left, P
 class InRoom(SnakeSchema):
     """What is done in a room and says no more."""
 
-    conversation_id = ConversationId(required=True, data_key="room")
+    conversation_id = RoomId(required=True, data_key="room")
 
 
 class Join(InRoom):

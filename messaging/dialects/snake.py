@@ -3,12 +3,12 @@ messages that they show alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from messaging.dialects import shapes
 from messaging.dialects.base import Payload
-from messaging.dialects.fields import ClientMessageId, Content, MessageId, Text
+from messaging.dialects.fields import ClientMessageId, Content, ConversationId, MessageId, Text
 from messaging.dialects.forms import Schema
 from messaging.domain.commands import Command
 from messaging.domain.errors import ClientError, RoomNotFound
@@ -20,6 +20,16 @@ Shown = Callable[[str], str | int]
 """How a dialect writes the id of a user: `ids.numeric`, or `str`."""
 
 # --- what comes in -----------------------------------------------------------------------------------
+
+
+class RoomId(ConversationId):
+    """A room or group. The id of a direct conversation is understood, and refused by `in_room`."""
+
+    document: Mapping[str, Any] = {
+        "type": ["string", "integer"],
+        "minLength": 1,
+        "description": "The name of a room, or the id of a group.",
+    }
 
 
 class SnakeSchema(Schema):

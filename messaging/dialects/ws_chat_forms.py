@@ -9,7 +9,6 @@ from typing import Any
 from messaging.dialects.attachments import MAX_MIME_CHARACTERS, Url, file_name
 from messaging.dialects.fields import (
     Choice,
-    ConversationId,
     Field,
     Flag,
     Limit,
@@ -20,7 +19,7 @@ from messaging.dialects.fields import (
     UserId,
     Whole,
 )
-from messaging.dialects.snake import SnakeSchema, Words
+from messaging.dialects.snake import RoomId, SnakeSchema, Words
 from messaging.domain.commands import Command, JoinConversation, MarkRead, SendMessage, SetTyping
 from messaging.domain.errors import InvalidFormat
 from messaging.domain.models import Attachment, ContentType
@@ -45,7 +44,7 @@ class MessageType(StrEnum):
 class InRoom(SnakeSchema):
     """What is done in a room and says no more."""
 
-    conversation_id = ConversationId(required=True, data_key="room")
+    conversation_id = RoomId(required=True, data_key="room")
 
 
 class Join(InRoom):
@@ -94,7 +93,7 @@ class DmHistory(Page):
 class Typing(SnakeSchema):
     """Whether the user is typing, in a room or to a user."""
 
-    conversation_id = ConversationId(data_key="room")
+    conversation_id = RoomId(data_key="room")
     to_user = UserId(data_key="to_user_id")
     active = Flag(required=True, data_key="is_typing")
 
