@@ -80,14 +80,14 @@ class Follower:
         if event.message.sender_id == self.user_id:
             standing.own_sent = max(standing.own_sent, event.message.sender_seq)
         else:
-            self._note(conversation_id)
+            self.recount(conversation_id)
 
     def messages_read(self, event: MessagesRead) -> None:
         """The user read, on any of their devices. A cursor never goes back."""
         standing = self.standings.get(event.conversation.id)
         if standing is not None and standing.cursor < event.cursor:
             standing.cursor, standing.own_read = event.cursor, event.own_read
-            self._note(event.conversation.id)
+            self.recount(event.conversation.id)
 
     def unread_changed(self) -> UnreadChanged:
         """The total as it is now."""
@@ -100,7 +100,8 @@ class Follower:
                 timer.cancel()
         self._timer = self.farewell = None
 
-    def _note(self, conversation_id: str) -> None:
+    def recount(self, conversation_id: str) -> None:
+        """What is unread there, and so in all, is no longer what was told: tell it soon."""
         self._changed.add(conversation_id)
         if self._timer is None:
             loop = asyncio.get_running_loop()

@@ -165,6 +165,8 @@ class Hub:
     def _drop_standing(self, follower: Follower, conversation_id: str) -> None:
         standing = follower.standings.pop(conversation_id, None)
         if standing is not None:
+            if standing.unread and follower.sessions:
+                follower.recount(conversation_id)
             standing.channel.followers.pop(follower, None)
             self._close_if_deserted(standing.channel)
 
@@ -318,7 +320,10 @@ class Hub:
             for session in follower.sessions:
                 session.unwatch(conversation_id)
             return
-        await self._stand(follower, membership)
+        standing = self._stand(follower, membership)
+        if follower.standings[conversation_id].unread:
+            follower.recount(conversation_id)  # a message was there before the standing that counts it
+        await standing
         if channel.last_seq < membership.last_seq:  # messages that came before the standing
             await self._comparison.catch_up(channel)
 

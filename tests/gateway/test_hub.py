@@ -443,3 +443,18 @@ async def test_who_goes_before_their_new_conversation_is_followed_leaves_nothing
         await group(process, "alice", "bob")
         alice.leave()  # before anything else could run
         await until(lambda: empty(process.gateway.hub), 2.0)
+
+
+async def test_the_first_message_of_a_direct_conversation_is_counted_as_unread(house: House) -> None:
+    alice, bob = await house.one.connect("alice"), await house.one.connect("bob")
+    await alice.say("dm:alice:bob")
+    await until(lambda: bob.of("unread-count-updated")[-1]["totalUnread"] == 1, 2.0)
+    assert alice.of("unread-count-updated")[-1]["totalUnread"] == 0
+
+
+async def test_what_was_unread_where_a_user_is_no_longer_counts_no_more(street: House) -> None:
+    alice, bob = await two(street)
+    await alice.say("1")
+    await until(lambda: bob.of("unread-count-updated")[-1]["totalUnread"] == 1, 2.0)
+    await street.one.do(remove("bob"))
+    await until(lambda: bob.of("unread-count-updated")[-1]["totalUnread"] == 0, 2.0)
