@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,10 +37,20 @@ class NodeScript:
         self._process = process
 
     @classmethod
-    async def start(cls, script: str, *args: str) -> Self:
-        """Run `node tests/node/<script> <args>`; `close` it in the end."""
+    async def start(cls, script: str, *args: str, headers: Mapping[str, str] | None = None) -> Self:
+        """Run `node tests/node/<script> <args>`; `close` it in the end. A script that sends headers of its own
+        finds them in its environment."""
         command = ("node", str(NODE_SCRIPTS / script), *args)
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES))
+        environment = {**os.environ, "HEADERS": json.dumps(dict(headers or {}))}
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES, env=environment
+            )
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Freeze it, wake it, or end it without a goodbye."""
+        self._process.send_signal(number)
 
     async def send(self, message: Json) -> None:
         """Give it one line."""

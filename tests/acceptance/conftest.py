@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import aiohttp
 import pytest
 
+from tests.acceptance.sockets import Sockets
 from tests.acceptance.stage import FREELY, Stage
 from tests.clients import NodeClients
 from tests.conftest import missing
@@ -62,3 +63,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def stage(servers: tuple[ServerProcess, ...], clients: NodeClients, http: aiohttp.ClientSession) -> Stage:
     """The module's service with clients of the test's own."""
     return Stage(servers=servers, clients=clients, http=http)
+
+
+@pytest.fixture
+async def sockets(stage: Stage) -> AsyncIterator[Sockets]:
+    """Clients of the plain WebSockets of the module's service, which end with the test."""
+    async with Sockets.of(stage) as opened:
+        yield opened

@@ -31,6 +31,7 @@ TRANSPORTS = (("websocket",), ("polling",), UPGRADE)
 FREELY = {
     "JWT_SECRET": SECRET,
     "RATE_LIMIT_MESSAGES": "100000/minute",
+    "RATE_LIMIT_WS_CHAT": "100000/minute",
     "RATE_LIMIT_QUERIES": "100000/minute",
     "RATE_LIMIT_SIGNALS": "100000/minute",
     "RATE_LIMIT_AUTH_FAILURES": "100000/minute",
