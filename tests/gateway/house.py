@@ -235,6 +235,7 @@ class House:
     """Processes that share a store and an exchange."""
 
     processes: list[Process]
+    exchange: Exchange
 
     @property
     def one(self) -> Process:
@@ -267,7 +268,7 @@ async def built(
     await store.open()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        house = House([])
+        house = House([], exchange)
         for _ in range(processes):
             process = _process(store, exchange, policy or Policy(), grace_seconds)
             await process.gateway.start()
