@@ -14,9 +14,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from messaging.dialects import DIALECTS, NAMESPACES
+from messaging.dialects import DIALECTS
 from messaging.dialects.base import Dialect
-from messaging.dialects.namespace import Namespace, Row
+from messaging.dialects.frames import Frames
+from messaging.dialects.namespace import Namespace
 from messaging.dialects.pages import PAGES
 from messaging.dialects.routes import ROUTES
 from messaging.settings import Settings
@@ -29,11 +30,15 @@ README = ROOT / "README.md"
 PROTOCOLS = ROOT / "docs" / "protocols.md"
 DESIGN = ROOT / "docs" / "design.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
-DOCUMENTS = (README, PROTOCOLS, DESIGN, CHANGELOG)
+ADD_A_DIALECT = ROOT / "docs" / "add-a-dialect.md"
+DOCUMENTS = (README, PROTOCOLS, DESIGN, CHANGELOG, ADD_A_DIALECT)
 
 SETTINGS = [field for field in dataclasses.fields(Settings) if field.metadata]
-ROWS: list[Row[Any]] = [
-    row for dialect in DIALECTS.values() if isinstance(dialect, Namespace) for row in dialect.rows.values()
+ROWS = [
+    pytest.param(dialect, row, id=f"{dialect.name} {row.name}")
+    for dialect in DIALECTS.values()
+    if isinstance(dialect, Namespace | Frames)
+    for row in [*dialect.rows.values(), *dialect.vocabulary.besides]
 ]
 FOREIGN = re.compile(
     r"shared/|contract\.md|\bissues? #?\d|/work/|/opt/|/tmp/|/home/|pypi\.|pythonhosted|npmjs|registry\.",
@@ -63,9 +68,21 @@ def shown(default: object) -> str:
             return f"`{default}`"
 
 
-def line_of(name: str) -> str:
-    """The row of a table in docs/protocols.md that begins with `name`."""
-    return next((line for line in PROTOCOLS.read_text().splitlines() if line.startswith(f"| `{name}` |")), "")
+def line_of(name: str, text: str | None = None) -> str:
+    """The row of a table in docs/protocols.md, or in a part of it, that begins with `name`."""
+    lines = (PROTOCOLS.read_text() if text is None else text).splitlines()
+    return next((line for line in lines if line.startswith(f"| `{name}` |")), "")
+
+
+def tables(dialect: Dialect) -> list[str]:
+    """What docs/protocols.md says under a dialect's heading: its tables of commands and of events."""
+    heading = type(dialect).__name__
+    _, _, rest = PROTOCOLS.read_text().partition(f"\n# {heading}\n")
+    own = rest.partition("\n# ")[0]
+    return [
+        "| command" + own.partition("\n| command")[2].partition("\n\n")[0],
+        "| event" + own.partition("\n| event")[2].partition("\n\n")[0],
+    ]
 
 
 def headings(document: Path) -> set[str]:
@@ -106,16 +123,31 @@ def test_the_readme_has_every_dependency_with_its_range_and_a_reason() -> None:
     assert all(cells[2] for cells in table)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_command_has_a_row_with_all_its_fields(row: Row[Any]) -> None:
-    fields = {str(field.data_key) for field in row.form.parts.values()}
-    assert fields <= set(re.findall(r"\w+", line_of(row.name)))
+@pytest.mark.parametrize(("dialect", "row"), ROWS)
+def test_every_command_has_a_row_with_all_its_fields(dialect: Dialect, row: Any) -> None:
+    commands, _ = tables(dialect)
+    line = line_of(row.name, commands)
+    assert line
+    assert {str(field.data_key) for field in row.form.parts.values()} <= set(re.findall(r"\w+", line))
 
 
-@pytest.mark.parametrize("dialect", NAMESPACES.values(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 def test_every_event_has_a_row(dialect: Dialect) -> None:
+    assert isinstance(dialect, Namespace | Frames)
+    _, events = tables(dialect)
     names = {frame.name for event in examples.events() for frame in dialect.render(event)}
-    assert [name for name in sorted(names) if not line_of(name)] == []
+    names |= {told.name for told in dialect.vocabulary.events}
+    assert [name for name in sorted(names) if not line_of(name, events)] == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_no_command_and_no_event_is_described_that_is_not_there(dialect: Dialect) -> None:
+    assert isinstance(dialect, Namespace | Frames)
+    commands, events = tables(dialect)
+    asked = {*dialect.rows, *(asked.name for asked in dialect.vocabulary.besides)}
+    assert set(re.findall(r"^\| `([^`]+)` \|", commands, re.MULTILINE)) == asked
+    told = {told.name for told in dialect.vocabulary.events}
+    assert set(re.findall(r"^\| `([^`]+)` \|", events, re.MULTILINE)) == told
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
