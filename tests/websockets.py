@@ -104,12 +104,14 @@ class Socket:
         return self.protocol.content(answer)
 
     async def refused(self, name: str, /, *, meta: Json = None, **body: Json) -> Json:
-        """Send a command that has to fail; the body of the error, which is all that answers it."""
+        """Send a command that has to fail; the body of the error, which is all that answers it. What others
+        do may be heard meanwhile."""
         since = len(self.frames)
         await self.do(name, meta=meta, **body)
         await self.do("ping")
         end = await self.wait_for("pong", since=since)
-        answers = self.frames[since : self.frames.index(end, since)]
+        heard = self.frames[since : self.frames.index(end, since)]
+        answers = [frame for frame in heard if frame["type"] in ("error", self.protocol.answers.get(name))]
         assert [frame["type"] for frame in answers] == ["error"], answers
         return self.protocol.content(answers[0])
 

@@ -20,13 +20,15 @@ class Actor:
     """Who asks, and from where.
 
     `service` is true only where services may act for the host application (REST). `device` names the
-    connection's device where its dialect has such names. `budget` is the rate limit that counts its sends.
+    connection's device where its dialect has such names; `resumes` the one that it is, too, when another
+    connection, maybe a dead one, still has that name. `budget` is the rate limit that counts its sends.
     `connection` tells this process's connections apart; empty for a request without one.
     """
 
     identity: Identity
     service: bool = False
     device: str | None = None
+    resumes: str | None = None
     budget: str = "messages"
     connection: str = ""
 

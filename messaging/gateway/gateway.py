@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from messaging.dialects.base import Request
 from messaging.domain.commands import Actor, Command, JoinConversation, LoadHistory, SendMessage
 from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
-from messaging.domain.events import DeviceChanged, Event
+from messaging.domain.events import DeviceChanged, Event, MessageSent
 from messaging.domain.models import Identity
 from messaging.domain.replies import HistoryPage
 from messaging.gateway.attendance import Attendance
@@ -74,7 +74,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to listen to the other processes."""
-        await self._bus.start(self.hub.announce)
+        await self._bus.start(self._heard)
         await self.ctx.presence.start(self.attendance.lost)
         self._clockwork = [
             asyncio.create_task(_every(COMPARE_SECONDS, self.hub.compare), name="compare positions"),
@@ -129,6 +129,10 @@ class Gateway:
                 refuse_after(await self.ctx.limits.take(AUTH_FAILURES, peer))
             raise refusal from None
 
+    def sign_in_failed(self, peer: str) -> None:
+        """Somebody who is connected from there tried a bad token."""
+        self.tasks.start(self.ctx.limits.take(AUTH_FAILURES, peer))
+
     def admit(
         self,
         identity: Identity,
@@ -137,11 +141,13 @@ class Gateway:
         *,
         peer: str,
         device: str | None = None,
+        resumes: str | None = None,
         after: int | None = None,
     ) -> Session:
         """A session for a signed-in connection; RateLimited when the user has too many.
 
-        `device` is its name, unique among the user's connections; `after` the message that it wants to go
+        `device` is its name, unique among the user's connections; `resumes` the device whose positions it
+        goes on from, when that name was not to be had; `after` the message that it wants to go
         on after.
         """
         follower = self.hub.followers.get(identity.profile.id)
@@ -155,6 +161,7 @@ class Gateway:
             connection=str(next(self._names)),
             peer=peer,
             device=device,
+            resumes=resumes,
             after=after,
         )
         self.sessions[session] = None
@@ -172,7 +179,7 @@ class Gateway:
             return
         if session.farewell is None:
             session.follower = follower
-            self.hub.hear(session, follower)
+            self.hub.hearing.begin(session, follower)
             self.hub.tell((session,), follower.unread_changed())
             if follower.farewell is not None:
                 self.metrics.returned(session.wire.dialect.name)
@@ -183,6 +190,7 @@ class Gateway:
     def ended(self, session: Session) -> None:
         """A session's connection is gone."""
         self.sessions.pop(session, None)
+        self.hub.hearing.end(session)
         self._forget(session)
         now = self.ctx.clock()
         self.publish(self.ctx.typists.disconnected(session.connection, now))
@@ -204,7 +212,6 @@ class Gateway:
         follower = self.hub.followers.get(session.user_id)
         if follower is not None:
             follower.sessions.pop(session, None)
-            self.hub.silence(session, follower)
             self.attendance.departed(follower)
 
     # --- commands ---
@@ -261,6 +268,13 @@ class Gateway:
                 logger.exception("an event could not be told here")
         if told:
             self._bus.publish(told)
+
+    def _heard(self, event: Event) -> None:
+        """Another process says that something happened."""
+        self.hub.announce(event)
+        if isinstance(event, MessageSent):  # who typed here and sent there has stopped typing
+            now = self.ctx.clock()
+            self.publish(self.ctx.typists.stop(event.conversation.id, event.message.sender_id, now))
 
     def finished(self, session: Session, request: Request, started: float) -> None:
         """A command was carried out and its events were written."""

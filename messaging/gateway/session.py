@@ -34,7 +34,7 @@ from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
 from messaging.gateway.catching_up import CatchingUp
-from messaging.gateway.farewell import SLOW, UNSIGNED, Farewell
+from messaging.gateway.farewell import SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
 from messaging.gateway.sign_in import EXPIRED, SignIn
 from messaging.gateway.transport import Transport, Wire
@@ -79,6 +79,7 @@ class Session:
         connection: str,
         peer: str,
         device: str | None = None,
+        resumes: str | None = None,
         after: int | None = None,
     ) -> None:
         self.wire = wire
@@ -91,6 +92,7 @@ class Session:
         """Why the connection ended, once it has."""
         self.peer = peer
         self.device = device
+        self._resumes = resumes
         self.opened_at = time.monotonic()
         self.connection = connection
         """This connection's name in this process."""
@@ -173,8 +175,9 @@ class Session:
         answer = self.wire.dialect.reply(request, reply, self._gateway.ctx.clock())
         if answer.ack is not None and ref is not None:
             self._transport.write_history(self.wire.encode_ack(ref, answer.ack))
+        write = self._transport.write_history if self.signed_in else self.push  # which holds it then
         for frame in answer.frames:
-            self._transport.write_history(self.wire.encode(frame))
+            write(self.wire.encode(frame))
 
     async def drained(self) -> None:
         """Return when the client has taken most of what was written, or is gone."""
@@ -261,7 +264,8 @@ class Session:
         if error is not None:
             self._write_refusal(entry, error)
             if isinstance(entry.request.command, CatchUp):
-                self._go_live(None)
+                # Going live would leave out what was missed, for good. It comes back, and tries again.
+                self.close(UNAVAILABLE)
             return
         outcome = entry.result.result()
         self._write_reply(entry, outcome.reply)
@@ -275,7 +279,8 @@ class Session:
             return  # a join is answered before its history is written
         if isinstance(reply, Missed):
             self.write_history(entry.request, reply)
-            self._go_live(reply)
+            if self.catching_up is not None:
+                self.catching_up.finish(reply)
             return
         try:
             answer = self.wire.dialect.reply(entry.request, reply, self._gateway.ctx.clock())
@@ -290,6 +295,8 @@ class Session:
         if isinstance(refusal, Unavailable) and now - entry.started >= STALL_SECONDS:
             self._stalled_at = now
         self._gateway.metrics.failed(dialect.name, refusal.code)
+        if isinstance(entry.request.command, Authenticate) and isinstance(refusal, AuthFailed):
+            self._gateway.sign_in_failed(self.peer)
         self.write(dialect.refusal(entry.request, refusal, self._gateway.ctx.clock()), entry.ref)
 
     async def _carry_out(self, request: Request, ref: object | None, came: float) -> Result:
@@ -316,10 +323,6 @@ class Session:
         permit(Action.WRITE, seat.conversation, seat.role, service=False)
         raise PermissionDenied("Join first.")
 
-    def _go_live(self, missed: Missed | None) -> None:
-        if self.catching_up is not None:
-            self.catching_up.finish(missed)
-
     # --- signing in again ---
 
     def _expired(self) -> None:
@@ -343,6 +346,7 @@ class Session:
         return Actor(
             identity=self._sign_in.identity,
             device=self.device,
+            resumes=self._resumes,
             budget=self.wire.dialect.budget,
             connection=self.connection,
         )

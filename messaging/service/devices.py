@@ -58,8 +58,19 @@ async def _starts(
         return {m.conversation.id: 0 for m in memberships}  # ids rise with time: they say what is new
     known = await ctx.store.positions(actor.user_id, actor.device or ANY_DEVICE)
     if known is None:
-        known = await ctx.store.positions(actor.user_id, ANY_DEVICE) or {}
+        known = await _begin(ctx, actor)
     return {m.conversation.id: known.get(m.conversation.id, 0) for m in memberships}
+
+
+async def _begin(ctx: Context, actor: Actor) -> Mapping[str, int]:
+    """Where a device begins that has no position yet. That is kept at once: other devices go on, and if this
+    one is lost before it answers, it must not go on from where they are then."""
+    known = await ctx.store.positions(actor.user_id, actor.resumes) if actor.resumes else None
+    if known is None:
+        known = await ctx.store.positions(actor.user_id, ANY_DEVICE) or {}
+    if actor.device:
+        await ctx.store.keep_positions(actor.user_id, actor.device, known, at=ctx.clock())
+    return known
 
 
 def _is_new(view: MessageView, after: int | None) -> bool:

@@ -147,23 +147,28 @@ class WebSockets:
 
     def _admit(self, visit: _Visit, identity: Identity) -> tuple[Session, Connection]:
         connection = Connection(self._limits, self._joining(visit))
+        device, resumes = self._device(visit.wished_device, identity.profile.id)
         session = self._gateway.admit(
             identity,
             visit.wire,
             connection,
             peer=visit.handshake.peer,
-            device=self._device(visit.wished_device, identity.profile.id),
+            device=device,
+            resumes=resumes,
             after=visit.after,
         )
         connection.sink = _Client(session)
         return session, connection
 
-    def _device(self, wished: str, user_id: str) -> str:
-        """The name that a device asks for, unless another connection of its user has it."""
+    def _device(self, wished: str, user_id: str) -> tuple[str, str | None]:
+        """The name that a device asks for. Where another connection of its user has that, a new one and the
+        name asked for: the other may be its own, dead and not noticed yet."""
         fit = 0 < len(wished) <= MAX_DEVICE_CHARACTERS and not any(
             unicodedata.category(character) in ("Cc", "Cs") for character in wished
         )
-        return wished if fit and (user_id, wished) not in self._devices else str(uuid.uuid4())
+        if fit and (user_id, wished) not in self._devices:
+            return wished, None
+        return str(uuid.uuid4()), wished if fit else None
 
     def _joining(self, visit: _Visit) -> Callable[[Sequence[str]], str] | None:
         dialect = visit.wire.dialect

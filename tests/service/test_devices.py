@@ -11,9 +11,14 @@ from tests.stage import Stage, staged
 
 
 async def missed(
-    stage: Stage, actor: Actor, *, device: str | None = None, after: int | None = None
+    stage: Stage,
+    actor: Actor,
+    *,
+    device: str | None = None,
+    resumes: str | None = None,
+    after: int | None = None,
 ) -> Missed:
-    reply = await stage.do(replace(actor, device=device), CatchUp(after=after))
+    reply = await stage.do(replace(actor, device=device, resumes=resumes), CatchUp(after=after))
     assert isinstance(reply, Missed)
     return reply
 
@@ -44,6 +49,26 @@ async def test_each_device_goes_on_from_its_own_position(stage: Stage) -> None:
     assert contents(await missed(stage, bob, device="phone")) == ["1", "2", "3"]
     assert contents(await missed(stage, bob, device="desk")) == ["3"]
     assert contents(await missed(stage, bob, device="new")) == ["3"], "since any of them was there"
+
+
+async def test_a_device_whose_name_is_still_in_use_goes_on_from_its_position(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    for number in range(4):
+        await stage.send(alice, "g", str(number))
+    await stage.ctx.store.keep_positions("bob", "phone", {"g": 1}, at=stage.clock())
+    await stage.ctx.store.keep_positions("bob", "desk", {"g": 4}, at=stage.clock())
+    assert contents(await missed(stage, bob, device="fresh", resumes="phone")) == ["1", "2", "3"]
+    assert contents(await missed(stage, bob, device="other", resumes="never seen")) == []
+
+
+async def test_a_new_device_that_never_answers_begins_there_again(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await missed(stage, bob, device="phone")
+    await stage.send(alice, "g", "lost on the way")
+    await stage.ctx.store.keep_positions("bob", "desk", {"g": 1}, at=stage.clock())
+    assert contents(await missed(stage, bob, device="phone")) == ["lost on the way"]
 
 
 async def test_after_a_message_comes_what_was_sent_later_anywhere(stage: Stage) -> None:
