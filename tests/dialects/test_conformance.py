@@ -18,7 +18,7 @@ from messaging.dialects.frames import Frames
 from messaging.dialects.frames import Row as FrameRow
 from messaging.dialects.namespace import Namespace, Row
 from messaging.domain import errors, ids
-from messaging.domain.commands import Command
+from messaging.domain.commands import CatchUp, Command
 from messaging.domain.errors import ClientError, Code, InvalidFormat
 from messaging.domain.events import Event
 from messaging.domain.replies import HistoryPage, Reply
@@ -122,6 +122,12 @@ def test_a_dialect_goes_by_its_name_and_says_what_it_hears(dialect: Dialect) -> 
     assert dialect.hears in Hears
     assert isinstance(dialect.writes_need_join, bool)
     assert dialect.budget
+
+
+@dialects
+def test_a_dialect_that_hears_all_catches_up_on_connecting(dialect: Dialect) -> None:
+    asked = [type(request.command) for request in dialect.greeting("phone", None)]
+    assert (CatchUp in asked) == (dialect.hears is Hears.ALL)
 
 
 @dialects
