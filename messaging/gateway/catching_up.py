@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from messaging.gateway.gateway import Gateway
     from messaging.gateway.session import Session
 
-
 ASK_SECONDS = 0.1
 """How long after a message the client is asked whether it has come, if it is not asked before."""
 
@@ -27,6 +26,8 @@ class CatchingUp:
     """One session that hears all of its user's conversations, and continues where its device stopped."""
 
     def __init__(self, gateway: Gateway, session: Session) -> None:
+        self.under_way = True
+        """Whether what was missed has not been written yet. Nothing that is live counts until then."""
         self._gateway = gateway
         self._session = session
         self._joinings: dict[str, Joining] = {}
@@ -42,21 +43,22 @@ class CatchingUp:
         self._joinings[conversation_id] = joining
 
     def written(self, conversation_id: str, seq: int) -> None:
-        """A message has been written to the client."""
+        """A live message has been written to the client, as has all that came before it there."""
         self._written[conversation_id] = seq
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_in_time)
 
-    def finish(self, missed: Missed | None) -> None:
-        """What was missed has been written (None: it could not be read): go live."""
-        positions = dict(missed.positions) if missed else {}
+    def finish(self, missed: Missed) -> None:
+        """What was missed has been written: go live."""
+        self.under_way = False
+        self._written = dict(missed.positions)
+        hub = self._gateway.hub
         for conversation_id, joining in self._joinings.items():
-            position = positions.get(conversation_id, joining.since)
-            self._gateway.hub.finish_join(joining, conversation_id, position)
+            channel = hub.channels.get(conversation_id)
+            if channel is not None:
+                hub.hearing.finish(channel, joining, self._written.get(conversation_id, joining.since))
         self._joinings.clear()
-        if missed is not None:
-            self._written = positions | self._written
-            self.ask(even_if_nothing_was_written=True)
+        self.ask(even_if_nothing_was_written=True)
 
     def ask(self, *, even_if_nothing_was_written: bool = False) -> None:
         """Ask the client to confirm what has been written, unless a question is under way."""
@@ -65,6 +67,11 @@ class CatchingUp:
             self._asked = (self._questions, self._written)
             self._written = {}
             self._session.probe(self._questions)
+
+    def confirmed(self, token: int) -> None:
+        """The client answered: everything before the question has reached it."""
+        if self._asked is not None and self._asked[0] == token:
+            self._gateway.tasks.start(self._keep(self._asked[1]))
 
     def close(self) -> None:
         """Ask no more."""
@@ -75,12 +82,6 @@ class CatchingUp:
     def _ask_in_time(self) -> None:
         self._timer = None
         self.ask()
-
-    def confirmed(self, token: int) -> None:
-        """The client answered: everything before the question has reached it."""
-        if self._asked is not None and self._asked[0] == token:
-            _, positions = self._asked
-            self._gateway.tasks.start(self._keep(positions))
 
     async def _keep(self, positions: dict[str, int]) -> None:
         ctx, device = self._gateway.ctx, self._session.device or ""

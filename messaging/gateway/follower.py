@@ -37,6 +37,19 @@ class Standing:
         self.own_sent = membership.own_sent
         self.muted = membership.member.muted
 
+    def raise_to(self, membership: Membership) -> None:
+        """What was read from the store later: nothing in it goes back."""
+        self.known_seq = max(self.known_seq, membership.last_seq)
+        self.own_sent = max(self.own_sent, membership.own_sent)
+        self.read(membership.member.cursor, membership.member.own_read)
+
+    def read(self, cursor: int, own_read: int) -> bool:
+        """The user has read up to `cursor`; whether that is news."""
+        if self.cursor >= cursor:
+            return False
+        self.cursor, self.own_read = cursor, own_read
+        return True
+
     @property
     def unread(self) -> int:
         """Messages of others past the cursor."""
@@ -59,6 +72,8 @@ class Follower:
         """Ends the user's presence when no connection comes back in time."""
         self._clock = clock
         self._tell = tell
+        self._early: dict[str, MessagesRead] | None = {}
+        """What was read while the standings were being loaded; None from then on."""
         self._changed: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = 0.0
@@ -71,12 +86,12 @@ class Follower:
     def message_sent(self, event: MessageSent) -> None:
         """A message came in one of the conversations."""
         conversation_id = event.conversation.id
-        for session in self.sessions:
-            if session.catching_up is not None and session.signed_in:
-                session.catching_up.written(conversation_id, event.message.seq)
         standing = self.standings.get(conversation_id)
         if standing is None:
             return
+        for session in self.sessions:
+            if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
+                session.catching_up.written(conversation_id, event.message.seq)
         if event.message.sender_id == self.user_id:
             standing.own_sent = max(standing.own_sent, event.message.sender_seq)
         else:
@@ -84,10 +99,24 @@ class Follower:
 
     def messages_read(self, event: MessagesRead) -> None:
         """The user read, on any of their devices. A cursor never goes back."""
-        standing = self.standings.get(event.conversation.id)
-        if standing is not None and standing.cursor < event.cursor:
-            standing.cursor, standing.own_read = event.cursor, event.own_read
-            self.recount(event.conversation.id)
+        conversation_id = event.conversation.id
+        standing = self.standings.get(conversation_id)
+        if standing is not None and standing.read(event.cursor, event.own_read):
+            self.recount(conversation_id)
+        if self._early is not None:
+            known = self._early.get(conversation_id)
+            if known is None or known.cursor < event.cursor:
+                self._early[conversation_id] = event
+
+    def stand(self, conversation_id: str, standing: Standing) -> None:
+        """Count what is unread there from now on; with what was read since the store was asked."""
+        self.standings[conversation_id] = standing
+        if self._early is not None and (event := self._early.get(conversation_id)) is not None:
+            standing.read(event.cursor, event.own_read)
+
+    def loaded(self) -> None:
+        """All standings are known."""
+        self._early = None
 
     def unread_changed(self) -> UnreadChanged:
         """The total as it is now."""

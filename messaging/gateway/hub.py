@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Iterable
 from typing import assert_never
 
-from messaging.dialects.base import Hears
+from messaging.domain.errors import ClientError
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
@@ -34,16 +34,19 @@ from messaging.domain.events import (
     conversation_topic,
     user_topic,
 )
-from messaging.domain.models import Conversation, Kind, Membership
+from messaging.domain.models import Kind, Membership
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.comparison import GAP_SECONDS, Comparison
 from messaging.gateway.follower import Follower, Standing
+from messaging.gateway.hearing import Hearing
 from messaging.gateway.metrics import Metrics
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
 from messaging.gateway.transport import Wire
 from messaging.service.context import Context
 from messaging.service.ports import Bus
+
+_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Hub:
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.announce, metrics)
+        self.hearing = Hearing(ctx, self.tell, self.leave, tasks)
 
     # --- watching ---
 
@@ -110,31 +114,6 @@ class Hub:
                 follower.ready = None  # the next one tries again
         return follower
 
-    def hear(self, session: Session, follower: Follower) -> None:
-        """Let the session hear, without joining, what its dialect hears. One that catches up is held until
-        it has been written what it missed."""
-        for standing in follower.standings.values():
-            if self._hears(session, standing.conversation):
-                joining = standing.channel.begin_join(session)
-                if session.catching_up is not None:
-                    session.catching_up.begin(standing.conversation.id, joining)
-                else:
-                    standing.channel.finish_join(joining, joining.since)
-
-    def silence(self, session: Session, follower: Follower) -> None:
-        """The session is gone: it hears nothing any more."""
-        for standing in follower.standings.values():
-            standing.channel.leave(session)
-
-    def _hears(self, session: Session, conversation: Conversation) -> bool:
-        match session.wire.dialect.hears:
-            case Hears.JOINED:
-                return False
-            case Hears.DIRECT:
-                return conversation.kind is Kind.DIRECT
-            case Hears.ALL:
-                return conversation.kind is not Kind.ROOM
-
     def unfollow(self, follower: Follower) -> None:
         """The user has no connection here any more, for good."""
         follower.close()
@@ -151,15 +130,25 @@ class Hub:
             return  # the user is gone again
         subscribed = [self._stand(follower, membership) for membership in memberships]
         await asyncio.gather(*subscribed)
+        for standing in list(follower.standings.values()):
+            if standing.channel.last_seq > standing.known_seq:  # own messages among these were not counted
+                await self._look_again(follower, standing)
+        follower.loaded()
+
+    async def _look_again(self, follower: Follower, standing: Standing) -> None:
+        membership = await self._ctx.store.membership(standing.conversation.id, follower.user_id)
+        if membership is not None:
+            standing.raise_to(membership)
 
     def _stand(self, follower: Follower, membership: Membership) -> asyncio.Future[None]:
         conversation = membership.conversation
         channel = self._open(conversation.id)
         channel.start_at(membership.last_seq)
-        channel.version = max(channel.version or 0, conversation.version)
+        if channel.version is None:  # else what is told here goes by what was told here
+            channel.version = conversation.version
         channel.let_in(conversation.version)
         channel.followers[follower] = None
-        follower.standings[conversation.id] = Standing(channel, membership)
+        follower.stand(conversation.id, Standing(channel, membership))
         return asyncio.ensure_future(_wait(self._bus.subscribe(conversation_topic(conversation.id))))
 
     def _drop_standing(self, follower: Follower, conversation_id: str) -> None:
@@ -293,30 +282,36 @@ class Hub:
         conversation = event.view.conversation
         channel = self._open(conversation.id)
         channel.start_at(event.view.last_seq)
-        let_in = [s for s in follower.sessions if self._hears(s, conversation) and not channel.heard_by(s)]
-        for session in let_in:
-            channel.finish_join(channel.begin_join(session), event.view.last_seq)
+        for session in follower.sessions:
+            self.hearing.let_in(session, conversation, channel, event.view.last_seq)
         self.tell(list(follower.sessions), event)
-        self._tasks.start(self._stay(follower, channel, let_in))
-
-    async def _stay(self, follower: Follower, channel: Channel, let_in: Iterable[Session]) -> None:
-        """Follow from now on. Who went before that could not be silenced yet."""
-        try:
-            await self._begin_following(follower, channel)
-        finally:
-            for session in let_in:
-                if session.farewell is not None:
-                    channel.leave(session)
-            self._close_if_deserted(channel)
+        self._tasks.start(self._begin_following(follower, channel))
 
     async def _begin_following(self, follower: Follower, channel: Channel) -> None:
+        """Count what is unread there, too; as soon as the store says how it is."""
+        try:
+            while self._awaits(follower, channel):
+                try:
+                    await self._follow_one(follower, channel)
+                    return
+                except ClientError as error:
+                    logger.warning("a new membership cannot be followed yet: %s", error.message)
+                    await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            self._close_if_deserted(channel)
+
+    def _awaits(self, follower: Follower, channel: Channel) -> bool:
+        here = self.followers.get(follower.user_id) is follower
+        return here and channel.conversation_id not in follower.standings
+
+    async def _follow_one(self, follower: Follower, channel: Channel) -> None:
+        conversation_id = channel.conversation_id
         if follower.ready is not None:
             await asyncio.shield(follower.ready)
-        conversation_id = channel.conversation_id
-        if conversation_id in follower.standings:
-            return
         membership = await self._ctx.store.membership(conversation_id, follower.user_id)
-        if membership is None or self.followers.get(follower.user_id) is not follower:
+        if not self._awaits(follower, channel):
+            return
+        if membership is None:
             for session in follower.sessions:
                 session.unwatch(conversation_id)
             return

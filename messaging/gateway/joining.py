@@ -32,10 +32,11 @@ class Join:
         self._request = request
         self._conversation_id = command.conversation_id
         self._command = command
+        self._joining: Joining
 
     async def run(self, ref: object | None) -> Outcome:
         """Carry the command out and write its answer, the history, and what came meanwhile."""
-        joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
+        self._joining = joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
         try:
             outcome = await self._gateway.execute(self._session.actor, self._command)
             if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
@@ -66,6 +67,8 @@ class Join:
         """Write what was missed past `after`, page by page, as the client takes it; how far it went."""
         while self._session.farewell is None:
             await self._session.drained()
+            if not self._gateway.hub.is_joining(self._joining, self._conversation_id):
+                raise RoomNotFound  # the user was removed meanwhile
             missed = LoadHistory(conversation_id=self._conversation_id, after=after, limit=MISSED_PAGE)
             page = await self._gateway.history(missed)
             if not page.messages:
