@@ -212,14 +212,23 @@ class Process:
     bus: LossyBus
     wire: TestWire
 
-    async def connect(self, user_id: str, *, seconds: float | None = None, name: str | None = None) -> Client:
-        """A client of this user, signed in for so long."""
+    async def connect(
+        self,
+        user_id: str,
+        *,
+        seconds: float | None = None,
+        name: str | None = None,
+        dialect: str | None = None,
+        device: str | None = None,
+    ) -> Client:
+        """A client of this user, signed in for so long; speaks `messaging` unless told otherwise."""
         profile = Profile(id=user_id, name=name)
         await self.gateway.ctx.store.put_user(profile)
         expires = None if seconds is None else clock() + timedelta(seconds=seconds)
         client = Client(user_id)
         identity = Identity(profile=profile, expires_at=expires)
-        client.session = self.gateway.admit(identity, self.wire, client, peer="10.0.0.1")
+        wire = TestWire(DIALECTS[dialect]) if dialect else self.wire
+        client.session = self.gateway.admit(identity, wire, client, peer="10.0.0.1", device=device)
         await client.session.start()
         return client
 
