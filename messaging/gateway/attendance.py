@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event, RoomEntered, RoomLeft
@@ -21,6 +21,8 @@ from messaging.gateway.tasks import Tasks
 from messaging.service import presence
 from messaging.service.context import Context
 from messaging.service.ports import ONLINE
+
+_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,12 @@ class Attendance:
 
     def lost(self, place: str, user_id: str) -> None:
         """A process died and left a user behind that nobody else has."""
-        self._tasks.start(self._tell_offline(user_id) if place == ONLINE else self._tell_lost(place, user_id))
+        tell = (
+            (lambda: self._tell_offline(user_id))
+            if place == ONLINE
+            else lambda: self._tell_lost(place, user_id)
+        )
+        self._tasks.start(self._insist(tell))
 
     def _gone(self, follower: Follower) -> None:
         follower.farewell = None
@@ -107,10 +114,7 @@ class Attendance:
     async def _reconcile(self, key: tuple[str, str]) -> None:
         try:
             while (key in self._wanted) != (key in self._told):
-                try:
-                    await self._take_step(key)
-                except ClientError as error:  # the contacts are not told this time; what is so still is
-                    logger.warning("presence was not told: %s", error.message)
+                await self._take_step(key)
         finally:
             self._telling.discard(key)
             if key not in self._wanted:
@@ -118,37 +122,44 @@ class Attendance:
 
     async def _take_step(self, key: tuple[str, str]) -> None:
         place, user_id = key
-        if key in self._wanted:
+        entering = key in self._wanted
+        if entering:
             self._told.add(key)
-            if await self._ctx.presence.enter(place, user_id):
-                await self._tell_entered(key)
+            crossed = await self._ctx.presence.enter(place, user_id)
         else:
             self._told.discard(key)
-            if await self._ctx.presence.leave(place, user_id):
-                await self._tell_left(key)
+            crossed = await self._ctx.presence.leave(place, user_id)
+        if crossed:
+            await self._insist(lambda: self._tell(key, entered=entering))
 
-    async def _tell_entered(self, key: tuple[str, str]) -> None:
+    async def _insist(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """Tell those whom it concerns, as soon as the storage says who they are."""
+        while True:
+            try:
+                return await tell()
+            except ClientError as error:
+                logger.warning("presence cannot be told yet: %s", error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _tell(self, key: tuple[str, str], *, entered: bool) -> None:
         place, user_id = key
         if place == ONLINE:
-            self._publish(await presence.came_online(self._ctx, user_id))
+            tell = presence.came_online if entered else presence.went_offline
+            self._publish(await tell(self._ctx, user_id))
         elif key in self._rooms:
             conversation, user = self._rooms[key]
-            self._publish([RoomEntered(conversation=conversation, user=user, at=self._ctx.clock())])
+            await self._tell_room(conversation, user, entered=entered)
 
-    async def _tell_left(self, key: tuple[str, str]) -> None:
-        place, user_id = key
-        if place == ONLINE:
-            await self._tell_offline(user_id)
-        elif key in self._rooms:
-            conversation, user = self._rooms[key]
-            self._publish([RoomLeft(conversation=conversation, user=user, at=self._ctx.clock())])
+    async def _tell_room(self, conversation: Conversation, user: Profile, *, entered: bool) -> None:
+        if await presence.is_visible(self._ctx, user.id):
+            kind = RoomEntered if entered else RoomLeft
+            self._publish([kind(conversation=conversation, user=user, at=self._ctx.clock())])
 
     async def _tell_lost(self, conversation_id: str, user_id: str) -> None:
         conversation = await self._ctx.seats.conversation(conversation_id)
         people = await self._ctx.people.find([user_id])
         if conversation is not None:
-            event = RoomLeft(conversation=conversation, user=people[user_id], at=self._ctx.clock())
-            self._publish([event])
+            await self._tell_room(conversation, people[user_id], entered=False)
 
     async def _tell_offline(self, user_id: str) -> None:
         self._publish(await presence.went_offline(self._ctx, user_id))

@@ -77,6 +77,11 @@ async def list_contacts(ctx: Context, actor: Actor, command: ListContacts) -> Ou
     return Outcome(reply=ContactList(statuses=statuses))
 
 
+async def is_visible(ctx: Context, user_id: str) -> bool:
+    """Whether others may learn where a user is."""
+    return ctx.policy.presence and (await _user(ctx, user_id)).status is not Status.OFFLINE
+
+
 async def came_online(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
     """What is told when a user's first connection, over all processes, has come."""
     user = await _user(ctx, user_id)
