@@ -59,29 +59,25 @@ class LocalLimits:
         """As RateLimits.take; without waiting."""
         return self.take_now(budget, key)
 
-    async def full(self, budget: str, key: str) -> float:
-        """As RateLimits.full; without waiting."""
-        return self.full_now(budget, key)
-
     def take_now(self, budget: str, key: str) -> float:
         """Count one and return 0.0, or count nothing and return the seconds to wait."""
-        wait = self.full_now(budget, key)
+        wait = self._wait(budget, key)
         if not wait and self.budgets[budget]:
             self._log(budget, key).append(self._clock())
         return wait
-
-    def full_now(self, budget: str, key: str) -> float:
-        """The seconds to wait until one more could be counted; 0.0 when it can be now."""
-        rules = self.budgets[budget]
-        log = self._logs.get((budget, key), ())
-        now = self._clock()
-        waits = (log[-rule.amount] + rule.seconds - now for rule in rules if len(log) >= rule.amount)
-        return max(0.0, max(waits, default=0.0))
 
     def give_back(self, budget: str, key: str) -> None:
         """As RateLimits.give_back."""
         if log := self._logs.get((budget, key)):
             log.pop()
+
+    def _wait(self, budget: str, key: str) -> float:
+        """The seconds until one more can be counted; 0.0 when it can be now."""
+        rules = self.budgets[budget]
+        log = self._logs.get((budget, key), ())
+        now = self._clock()
+        waits = (log[-rule.amount] + rule.seconds - now for rule in rules if len(log) >= rule.amount)
+        return max(0.0, max(waits, default=0.0))
 
     def _log(self, budget: str, key: str) -> deque[float]:
         log = self._logs.get((budget, key))

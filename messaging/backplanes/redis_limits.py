@@ -35,7 +35,7 @@ for i, key in ipairs(KEYS) do
   end
   if what == 'back' then
     redis.call('RPOP', key)
-  elseif what == 'take' and wait == 0 then
+  elseif wait == 0 then
     if redis.call('RPUSH', key, now) > most then redis.call('LTRIM', key, -most, -1) end
     redis.call('PEXPIRE', key, longest)
   end
@@ -68,13 +68,8 @@ class RedisLimits:
 
     async def take(self, budget: str, key: str) -> float:
         """As RateLimits.take."""
-        wait = await self._ask("take", budget, key)
+        wait = await self._ask(budget, key)
         return self._alone.take_now(budget, key) if wait is None else wait
-
-    async def full(self, budget: str, key: str) -> float:
-        """As RateLimits.full."""
-        wait = await self._ask("full", budget, key)
-        return self._alone.full_now(budget, key) if wait is None else wait
 
     def give_back(self, budget: str, key: str) -> None:
         """As RateLimits.give_back."""
@@ -91,14 +86,14 @@ class RedisLimits:
         if self._asking:
             await asyncio.wait(self._asking)
 
-    async def _ask(self, what: str, budget: str, key: str) -> float | None:
+    async def _ask(self, budget: str, key: str) -> float | None:
         """Redis's answer in seconds; None when it must be counted here."""
         if not self._arguments[budget]:
             return 0.0
         if self._line.resting:
             return None
         answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._add((what, budget, key, answer))
+        self._add(("take", budget, key, answer))
         milliseconds = await answer
         return None if milliseconds is None else milliseconds / 1000
 

@@ -59,7 +59,7 @@ def _allowed(kind: Kind, role: Role | None, *, service: bool) -> frozenset[Actio
         case Kind.DIRECT:
             return DIRECT_ACTIONS if role or service else frozenset()
         case Kind.ROOM:
-            return _OWNER if service else ROOM_ACTIONS | (GROUP_ACTIONS[role] if role else frozenset())
+            return _OWNER if service else ROOM_ACTIONS
         case Kind.GROUP:
             if service:
                 return _OWNER

@@ -271,9 +271,6 @@ class RateLimits(Protocol):
     def give_back(self, budget: str, key: str) -> None:
         """Uncount one that turned out not to be used."""
 
-    async def full(self, budget: str, key: str) -> float:
-        """As `take`, but counts nothing."""
-
 
 class Tokens(Protocol):
     """Verifies JSON Web Tokens (RFC 7519)."""
