@@ -183,7 +183,9 @@ ROWS = (
         "all that was missed comes first.",
         form=Join(),
         # A direct conversation is there, but not to be joined: a name like its own cannot be made a room.
-        command=snake.in_room(partial(JoinConversation, limit=0, create=True), PermissionDenied),
+        command=snake.in_room(
+            partial(JoinConversation, limit=0, create=True, show_online=True), PermissionDenied
+        ),
         reply=Joined,
         tells=_joined,
         answers=("joined", "message"),

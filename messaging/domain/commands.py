@@ -45,13 +45,14 @@ class Actor:
 class JoinConversation:
     """Watch a conversation from here on; get its last `limit` messages first, or all past `after`.
 
-    `create` makes a public room of that name where there is none.
+    `create` makes a public room of that name where there is none; `show_online` asks who is there, too.
     """
 
     conversation_id: str
     limit: int = DEFAULT_PAGE
     after: int | None = None
     create: bool = False
+    show_online: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

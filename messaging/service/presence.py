@@ -38,12 +38,19 @@ async def list_online_users(ctx: Context, actor: Actor, command: ListOnlineUsers
     """Who of a conversation is online; of a public room, who watches it. The caller included."""
     seat = await ctx.seats.find(command.conversation_id, actor.user_id)
     conversation = permit(Action.READ, seat.conversation, seat.role, service=actor.service)
+    here = seat.role is not None or bool(await ctx.presence.among(conversation.id, [actor.user_id]))
+    user_ids = await online_users(ctx, actor, conversation, here=here)
+    return Outcome(reply=OnlineUsers(conversation_id=conversation.id, user_ids=user_ids))
+
+
+async def online_users(
+    ctx: Context, actor: Actor, conversation: Conversation, *, here: bool
+) -> tuple[str, ...]:
+    """Whom of a conversation the user may see to be online; with themselves when they are `here`."""
     own = {actor.user_id}
-    here = seat.role is not None or bool(await ctx.presence.among(conversation.id, own))
     others = await _visible(ctx, await _there(ctx, conversation) - own) if ctx.policy.presence else set()
     listed = own.union(sorted(others)[: MAX_ONLINE_USERS - 1]) if here else others
-    user_ids = tuple(sorted(listed)[:MAX_ONLINE_USERS])
-    return Outcome(reply=OnlineUsers(conversation_id=conversation.id, user_ids=user_ids))
+    return tuple(sorted(listed)[:MAX_ONLINE_USERS])
 
 
 async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:

@@ -23,7 +23,8 @@ from messaging.domain.replies import HistoryPage, Joined, Left, Marked
 from messaging.service.context import Context, Outcome, Read, Wish
 from messaging.service.conversations import make_room
 from messaging.service.limits import count_query
-from messaging.service.policy import MAX_ONLINE_USERS, MAX_RECEIPTS, MISSED_PAGE
+from messaging.service.policy import MAX_RECEIPTS, MISSED_PAGE
+from messaging.service.presence import online_users
 from messaging.service.sending import target_of
 from messaging.service.views import message_views
 
@@ -116,7 +117,7 @@ async def _joined(
 ) -> Joined:
     room, forward = conversation.id, command.after is not None
     messages, last_seq, online = await asyncio.gather(
-        _before_joining(ctx, command), _last_seq(ctx, room), _watchers(ctx, actor, conversation)
+        _before_joining(ctx, command), _last_seq(ctx, room), _online(ctx, actor, conversation, command)
     )
     last_seq = _end_of_history(messages, last_seq, command)
     more = _has_more(messages, last_seq, forward=forward)
@@ -140,12 +141,11 @@ async def _last_seq(ctx: Context, conversation_id: str) -> int:
     return (await ctx.store.tails([conversation_id]))[conversation_id].last_seq
 
 
-async def _watchers(ctx: Context, actor: Actor, conversation: Conversation) -> tuple[str, ...]:
-    """Who watches a public room, the one who is joining first."""
-    if conversation.kind is not Kind.ROOM:
-        return ()
-    there = await ctx.presence.everybody(conversation.id, limit=MAX_ONLINE_USERS)
-    return tuple(dict.fromkeys((actor.user_id, *there)))[:MAX_ONLINE_USERS]
+async def _online(
+    ctx: Context, actor: Actor, conversation: Conversation, command: JoinConversation
+) -> tuple[str, ...]:
+    """Who is there, with the one who is joining; only for who asks, because it costs."""
+    return await online_users(ctx, actor, conversation, here=True) if command.show_online else ()
 
 
 def _end_of_history(messages: Sequence[Message], last_seq: int, command: JoinConversation) -> int:

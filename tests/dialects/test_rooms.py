@@ -50,7 +50,7 @@ WHISPER = MessageView(message=HELLO, sender=ALICE)
 SEED: list[tuple[dict[str, Any], Command]] = [
     (
         {"type": "join", "room": "general"},
-        JoinConversation(conversation_id="general", limit=0, create=True),
+        JoinConversation(conversation_id="general", limit=0, create=True, show_online=True),
     ),
     (
         {"type": "message", "room": "general", "content": "yo"},
@@ -60,7 +60,7 @@ SEED: list[tuple[dict[str, Any], Command]] = [
     ({"type": "history", "room": "general", "limit": 50}, LoadHistory(conversation_id="general")),
     (
         {"type": "join", "room": 7, "after": 0},
-        JoinConversation(conversation_id="7", limit=0, after=0, create=True),
+        JoinConversation(conversation_id="7", limit=0, after=0, create=True, show_online=True),
     ),
     ({"type": "leave", "room": "general"}, LeaveConversation(conversation_id="general")),
     (

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.domain.commands import Actor, CreateConversation, GetStatus, ListOnlineUsers, SetStatus
+from messaging.domain.commands import (
+    Actor,
+    CreateConversation,
+    GetStatus,
+    JoinConversation,
+    ListOnlineUsers,
+    SetStatus,
+)
 from messaging.domain.errors import RoomNotFound, UserNotFound
 from messaging.domain.events import PresenceChanged
 from messaging.domain.models import Kind, Status
-from messaging.domain.replies import OnlineUsers, UserStatus
+from messaging.domain.replies import Joined, OnlineUsers, UserStatus
 from messaging.service import presence
 from messaging.service.policy import Policy
 from messaging.service.ports import ONLINE
@@ -55,6 +62,25 @@ async def test_the_online_users_of_a_public_room_are_those_who_watch_it(town: St
     await town.ctx.presence.enter("lobby", "bob")
     await town.ctx.presence.enter("lobby", "eve")
     assert await online(town, eve, "lobby") == ("bob", "eve")
+
+
+async def test_who_joins_and_asks_is_shown_who_is_online_there(town: Stage) -> None:
+    alice, eve = await town.user("alice"), await town.user("eve")
+    await town.do(eve, CreateConversation(kind=Kind.ROOM, name="lobby"))
+    for user_id in ("bob", "eve"):
+        await town.ctx.presence.enter("lobby", user_id)
+
+    async def shown(conversation_id: str, *, ask: bool = True) -> tuple[str, ...]:
+        reply = await town.do(alice, JoinConversation(conversation_id=conversation_id, show_online=ask))
+        assert isinstance(reply, Joined)
+        return reply.online
+
+    assert await shown("lobby") == ("alice", "bob", "eve")
+    assert await shown("1") == ("alice", "bob")
+    assert await shown("1", ask=False) == ()
+    await town.do(await town.user("bob"), SetStatus(status=Status.OFFLINE))
+    assert await shown("lobby") == ("alice", "eve")
+    assert await shown("1") == ("alice",)
 
 
 async def test_who_is_invisible_is_offline_to_everybody_but_themselves(town: Stage) -> None:
