@@ -68,11 +68,10 @@ class Attendance:
 
     def lost(self, place: str, user_id: str) -> None:
         """A process died and left a user behind that nobody else has."""
-        tell = (
-            (lambda: self._tell_offline(user_id))
-            if place == ONLINE
-            else lambda: self._tell_lost(place, user_id)
-        )
+
+        def tell() -> Awaitable[None]:
+            return self._tell_offline(user_id) if place == ONLINE else self._tell_lost(place, user_id)
+
         self._tasks.start(self._insist(tell))
 
     def _gone(self, follower: Follower) -> None:

@@ -278,8 +278,8 @@ class Session:
         if isinstance(reply, Joined):
             return  # a join is answered before its history is written
         if isinstance(reply, Missed):
-            self.write_history(entry.request, reply)
-            if self.catching_up is not None:
+            if self.catching_up is not None and self.farewell is None:
+                self.write_history(entry.request, reply)
                 self.catching_up.finish(reply)
             return
         try:
