@@ -164,8 +164,9 @@ class Store(Protocol):
     async def cursor(self, conversation_id: str, user_id: str) -> int:
         """The seq up to which the user has read, member or not; 0 where they never did."""
 
-    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
-        """Raise the reader's cursor to `mark.seq`; False when it was there or further already.
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
+        """Raise the reader's cursor to `mark.seq`; where it was until then, or None when it was there or
+        further already. So what lies between two cursors is newly read in one process only.
 
         With `keep` the mark itself is stored as well, before the cursor, so that a crash between the two
         loses nothing.

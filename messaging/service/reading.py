@@ -225,8 +225,9 @@ async def _move_cursor(
         mark = ReadMark(
             conversation_id=conversation.id, reader_id=reader, after=min(after, seq - 1), seq=seq, at=now
         )
-        if not await store.mark_read(mark, own_read=own_read, keep=after < seq):
-            previous = seq  # another process was faster
+        moved_from = await store.mark_read(mark, own_read=own_read, keep=after < seq)
+        # Another process may have been faster, for all of it or for a part, and tells of that.
+        previous = seq if moved_from is None else moved_from
     return previous, MessagesRead(
         conversation=conversation,
         reader=actor.identity.profile,

@@ -388,20 +388,21 @@ class MongoStore:
         return int(found["seq"]) if found else 0
 
     @_answering
-    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
         """See `Store.mark_read`."""
         if mark.seq <= 0:
-            return False
+            return None
         if keep:
             await self._keep(mark)
         query = {"conversationId": mark.conversation_id, "userId": mark.reader_id, "seq": {"$lt": mark.seq}}
         change = {"$set": {"seq": mark.seq, "ownRead": own_read}}
         try:
-            await self._cursors.update_one(query, change, upsert=True)
+            before = await self._cursors.find_one_and_update(query, change, upsert=True)
         except DuplicateKeyError:
             # There is one: it was there already or further, or somebody made it just now, maybe lower.
-            return (await self._cursors.update_one(query, change)).matched_count == 1
-        return True
+            before = await self._cursors.find_one_and_update(query, change)
+            return int(before["seq"]) if before else None
+        return int(before["seq"]) if before else 0
 
     async def _keep(self, mark: ReadMark) -> None:
         try:
@@ -412,6 +413,8 @@ class MongoStore:
     @_answering
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         """See `Store.read_marks`."""
+        if after >= up_to:
+            return []
         query = {"conversationId": conversation_id, "seq": {"$gt": after}, "after": {"$lt": up_to}}
         return [read_mark_from(each) async for each in self._read_marks.find(query)]
 

@@ -186,7 +186,7 @@ class SqliteStore:
     async def cursor(self, conversation_id: str, user_id: str) -> int:
         return await self._read(reads.cursor, conversation_id, user_id)
 
-    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> bool:
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
         return await self._write(writes.mark_read, mark, own_read, keep)
 
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:

@@ -132,15 +132,16 @@ def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
 # --- reads -------------------------------------------------------------------------------------------------
 
 
-def mark_read(db: sqlite3.Connection, mark: ReadMark, own_read: int, keep: bool) -> bool:
+def mark_read(db: sqlite3.Connection, mark: ReadMark, own_read: int, keep: bool) -> int | None:
     if reads.conversation(db, mark.conversation_id) is None:  # a cursor must not wait for a later namesake
-        return False
+        return None
+    previous = reads.cursor(db, mark.conversation_id, mark.reader_id)
     if not _raise_cursor(db, mark.conversation_id, mark.reader_id, mark.seq, own_read):
-        return False
+        return None
     if keep:
         values = (mark.conversation_id, mark.seq, mark.reader_id, mark.after, rows.milliseconds(mark.at))
         db.execute("INSERT OR IGNORE INTO read_marks VALUES (?, ?, ?, ?, ?)", values)
-    return True
+    return previous
 
 
 def _raise_cursor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -362,6 +362,33 @@ async def test_marks_of_different_users_do_not_wait_for_one_another(stage: Stage
     mark = MarkRead(message_ids=(messages[1].id,))
     outcomes = await asyncio.gather(*(stage.outcome(actor, mark) for actor in actors[1:]))
     assert [len(outcome.events) for outcome in outcomes] == [1, 1, 1]
+
+
+class Overtaking(SqliteStore):
+    """A store where another process moves the cursor to `seq` just before this one does."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.seq = 0
+
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
+        """As Store.mark_read."""
+        if self.seq:
+            await super().mark_read(replace(mark, seq=self.seq), own_read=0, keep=True)
+        return await super().mark_read(mark, own_read=own_read, keep=keep)
+
+
+@pytest.mark.parametrize(("overtaken", "told"), [(2, [3, 4]), (4, []), (9, [])])
+async def test_what_another_process_told_to_be_read_is_not_told_again(
+    overtaken: int, told: list[int]
+) -> None:
+    store = Overtaking()
+    async with staged(store=store) as stage:
+        [_, bob], messages = await filled(stage, 9, "alice", "bob")
+        store.seq = overtaken
+        events = (await stage.outcome(bob, MarkRead(message_ids=(messages[3].id,)))).events
+        assert [r.seq for e in events if isinstance(e, MessagesRead) for r in e.receipts] == told
+        assert await store.cursor("1", "bob") == max(4, overtaken)
 
 
 # --- against naive models ---

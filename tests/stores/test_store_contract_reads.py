@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from messaging.domain.models import Membership, ReadMark
@@ -20,21 +20,21 @@ USERS = ("alice", "bob", "$carol")
 # --- cursors --------------------------------------------------------------------------------------------
 
 
-async def test_a_cursor_begins_at_zero_and_only_rises(store: Store) -> None:
+async def test_a_cursor_begins_at_zero_only_rises_and_says_from_where(store: Store) -> None:
     await store.save(conversation("c", version=2), put=[member("alice")])
     assert await store.cursor("c", "alice") == 0
-    for seq, raised, now in ((3, True, 3), (3, False, 3), (2, False, 3), (7, True, 7)):
-        assert await store.mark_read(mark("alice", seq), own_read=seq - 1, keep=False) is raised
+    for seq, before, now in ((3, 0, 3), (3, None, 3), (2, None, 3), (7, 3, 7)):
+        assert await store.mark_read(mark("alice", seq), own_read=seq - 1, keep=False) == before
         assert await store.cursor("c", "alice") == now
     assert await store.member("c", "alice") == member("alice", cursor=7, own_read=6)
 
 
 async def test_a_cursor_is_not_raised_to_zero(store: Store) -> None:
-    assert await store.mark_read(mark("alice", 0), own_read=0, keep=False) is False
+    assert await store.mark_read(mark("alice", 0), own_read=0, keep=False) is None
 
 
 async def test_somebody_who_is_no_member_has_a_cursor_too(store: Store) -> None:
-    assert await store.mark_read(mark("guest", 4), own_read=1, keep=False) is True
+    assert await store.mark_read(mark("guest", 4), own_read=1, keep=False) == 0
     assert await store.cursor("c", "guest") == 4
     assert await store.member("c", "guest") is None
     assert list(await store.memberships("guest")) == []
@@ -46,13 +46,15 @@ async def test_a_cursor_belongs_to_one_conversation(store: Store) -> None:
     assert await store.cursor("d", "alice") == 0
 
 
-async def test_of_marks_at_the_same_instant_the_highest_stays(store: Store) -> None:
+async def test_marks_at_the_same_instant_share_out_what_is_newly_read(store: Store) -> None:
     marks = [3, 9, 1, 7, 9, 2, 8]
-    raised = await asyncio.gather(
+    before = await asyncio.gather(
         *(store.mark_read(mark("alice", seq), own_read=seq, keep=False) for seq in marks)
     )
     assert await store.cursor("c", "alice") == 9
-    assert [seq for seq, one in zip(marks, raised, strict=True) if one].count(9) == 1
+    moves = [(one, seq) for one, seq in zip(before, marks, strict=True) if one is not None]
+    new = [seq for one, up_to in moves for seq in range(one + 1, up_to + 1)]
+    assert sorted(new) == list(range(1, 10))
 
 
 # --- read marks -----------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ async def test_a_mark_is_kept_only_when_asked(store: Store) -> None:
 async def test_marks_of_one_reader_do_not_replace_each_other(store: Store) -> None:
     marks = [mark("alice", 3, seconds=1), mark("alice", 5, after=3, seconds=2)]
     for one in marks:
-        assert await store.mark_read(one, own_read=0, keep=True)
+        assert await store.mark_read(one, own_read=0, keep=True) is not None
     got = await store.read_marks("c", after=0, up_to=9)
     assert sorted(got, key=lambda one: one.seq) == marks
 
@@ -78,7 +80,7 @@ async def test_a_mark_that_comes_too_late_does_not_change_when_a_message_was_fir
 ) -> None:
     first = mark("alice", 3, seconds=1)
     await store.mark_read(first, own_read=0, keep=True)
-    assert await store.mark_read(mark("alice", 3, seconds=2), own_read=0, keep=True) is False
+    assert await store.mark_read(mark("alice", 3, seconds=2), own_read=0, keep=True) is None
     assert min(one.at for one in await store.read_marks("c", after=0, up_to=9)) == later(1)
 
 
@@ -90,6 +92,7 @@ steps = st.lists(st.tuples(st.sampled_from(USERS), st.integers(1, 4)), max_size=
 
 
 @over_examples
+@example(steps=[("alice", 2)], after=1, length=0)
 @given(steps=steps, after=st.integers(0, 20), length=st.integers(0, 8))
 async def test_read_marks_are_those_that_cover_any_message_of_the_window(
     store: Store, steps: list[tuple[str, int]], after: int, length: int
@@ -101,7 +104,7 @@ async def test_read_marks_are_those_that_cover_any_message_of_the_window(
     for n, (user, step) in enumerate(steps):
         start, cursors[user] = cursors[user], cursors[user] + step
         marks.append(mark(user, cursors[user], after=start, conversation_id=where, seconds=n))
-        assert await store.mark_read(marks[-1], own_read=0, keep=True)
+        assert await store.mark_read(marks[-1], own_read=0, keep=True) is not None
     got = await store.read_marks(where, after=after, up_to=after + length)
     assert sorted(got, key=lambda one: one.at) == [
         one for one in marks if _covers(one, after, after + length)
