@@ -27,13 +27,15 @@ class Program:
         """Call a function of the page."""
         await self._script.send([action, *arguments])
 
-    async def shows(self, what: str, expected: Callable[[Json], bool] = lambda _: True) -> Json:
+    async def shows(
+        self, what: str, expected: Callable[[Json], bool] = lambda _: True, *, seconds: float = 10.0
+    ) -> Json:
         """The first value of this kind, shown by now or later, for which `expected` is true."""
 
         def found() -> list[Json]:
             return [value for kind, value in self._shown if kind == what and expected(value)]
 
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: bool(found()))
         return found()[0]
 
