@@ -17,7 +17,7 @@ async def count_send(ctx: Context, actor: Actor) -> None:
 
 
 def uncount_send(ctx: Context, actor: Actor) -> None:
-    """The message turned out to be one that was sent before."""
+    """The message was not stored after all, or had been before."""
     if not actor.service:
         ctx.limits.give_back(actor.budget, actor.user_id)
 

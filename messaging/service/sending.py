@@ -49,10 +49,16 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     await _check(ctx, conversation, sender, command)
     if (first := await _limited(ctx, actor, conversation, sender, command)) is not None:
         return first
-    await _begin_direct(ctx, conversation)
+    try:
+        await _begin_direct(ctx, conversation)
+    except BaseException:
+        uncount_send(ctx, actor)
+        raise
     draft = _draft(ctx, actor, conversation, sender, command)
     told = _Told(ctx, actor, conversation, sender)
-    return ctx.committer.append(draft, told)
+    sent = ctx.committer.append(draft, told)
+    sent.add_done_callback(told.refused)
+    return sent
 
 
 async def set_typing(ctx: Context, actor: Actor, command: SetTyping) -> Outcome:
@@ -194,6 +200,11 @@ class _Told:
         stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
         began = self._began() if message.seq == 1 else ()
         return Outcome(reply=reply, events=(*began, sent, *stopped))
+
+    def refused(self, sent: Future[Outcome]) -> None:
+        """Give the count back where the message was not stored. One that nobody waits for any more is."""
+        if not sent.cancelled() and sent.exception() is not None:
+            uncount_send(self.ctx, self.actor)
 
     def _began(self) -> tuple[Event, ...]:
         """Both users of a direct conversation learn of it with its first message."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 import pytest
 
 from messaging.domain.commands import GetConversation, SendMessage, SetTyping
 from messaging.domain.errors import (
+    ClientError,
     InvalidFormat,
     MessageNotFound,
     MessageTooLong,
     PermissionDenied,
     RateLimited,
     RoomNotFound,
+    Unavailable,
     UserNotFound,
 )
 from messaging.domain.events import MemberAdded, MessageSent, TypingChanged
 from messaging.domain.ids import direct_id
-from messaging.domain.models import SYSTEM, Attachment, Author, Kind
+from messaging.domain.models import SYSTEM, Appended, Attachment, Author, Conversation, Draft, Kind, Member
 from messaging.domain.replies import ConversationReply, Sent
 from messaging.service.policy import Policy
+from messaging.stores.sqlite import SqliteStore
 from tests.stage import NO_RULES, Stage, service, staged
 
 
@@ -169,6 +173,50 @@ async def test_refused_and_repeated_sends_do_not_count_against_the_limit() -> No
         again = await stage.do(alice, command)
         assert isinstance(again, Sent)
         assert again.repeated
+
+
+class Failing(SqliteStore):
+    """A store that refuses the next write of the kind that is named."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.fails = ""
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        """As Store.append."""
+        self._fail("append")
+        if self.fails == "one":
+            self.fails = ""
+            return [RoomNotFound() for _ in drafts]
+        return await super().append(drafts)
+
+    async def save(
+        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+    ) -> bool:
+        """As Store.save."""
+        self._fail("save")
+        return await super().save(conversation, put=put, remove=remove)
+
+    def _fail(self, what: str) -> None:
+        if self.fails == what:
+            self.fails = ""
+            raise Unavailable
+
+
+@pytest.mark.parametrize("fails", ["append", "one", "save"])
+async def test_a_send_that_fails_does_not_count_against_the_limit(fails: str) -> None:
+    store = Failing()
+    async with staged(rules={**NO_RULES, "messages": "2/minute"}, store=store) as stage:
+        alice = await stage.user("alice")
+        await stage.user("bob")
+        for _ in range(3):
+            store.fails = fails
+            with pytest.raises((Unavailable, RoomNotFound)):
+                await stage.send(alice, "dm:alice:bob")
+        await stage.send(alice, "dm:alice:bob")
+        await stage.send(alice, "dm:alice:bob")
+        with pytest.raises(RateLimited):
+            await stage.send(alice, "dm:alice:bob")
 
 
 async def test_services_are_exempt_from_limits() -> None:
