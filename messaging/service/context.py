@@ -25,7 +25,7 @@ from messaging.service.ports import Clock, Presence, RateLimits, Store, Tokens
 from messaging.service.recent import Recent
 from messaging.service.typing import Typists
 
-SEAT_SECONDS = 2.0
+SEAT_SECONDS = 1.0
 """How long a membership may be taken for granted when no event says that it changed."""
 PROFILE_SECONDS = 10.0
 
@@ -64,7 +64,7 @@ class Seat(NamedTuple):
 
 
 class Seats:
-    """Conversations and roles as of at most two seconds ago; at once where an event tells of a change."""
+    """Conversations and roles as of at most a second ago; at once where an event tells of a change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

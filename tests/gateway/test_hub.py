@@ -175,7 +175,7 @@ async def test_who_was_let_in_on_old_knowledge_is_found_by_comparing(street: Hou
     await group(street.one, "alice", "bob")
     alice, bob = await street.one.connect("alice"), await street.other.connect("bob")
     await alice.join("1")
-    await bob.call("load-history", conversationId="1")  # from now on the role is remembered for two seconds
+    await bob.call("load-history", conversationId="1")  # from now on the role is remembered for a second
     street.one.bus.loses = lambda _event: True
     await street.one.do(remove("bob"))
     await bob.join("1")
