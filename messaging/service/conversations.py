@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,17 +18,24 @@ from messaging.domain.commands import (
     PutConversation,
 )
 from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied
-from messaging.domain.events import ConversationChanged, ConversationDeleted, Event, MemberAdded
-from messaging.domain.models import Conversation, Kind, Member, Membership, Role
+from messaging.domain.events import ConversationDeleted
+from messaging.domain.models import Conversation, Kind, Membership, Role
 from messaging.domain.permissions import Action, permit
-from messaging.domain.replies import ConversationList, ConversationReply, Done
+from messaging.domain.replies import ConversationList, Done
+from messaging.service.changing import (
+    added,
+    begun,
+    changed,
+    newcomers,
+    next_version,
+    permitted,
+    retried,
+    shown,
+)
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
 from messaging.service.users import ensure_users
 from messaging.service.views import conversation_view
-
-_ATTEMPTS = 8
-"""How often a change is tried again when another process was faster each time."""
 
 
 async def list_conversations(ctx: Context, actor: Actor, command: ListConversations) -> Outcome:
@@ -56,7 +62,7 @@ async def get_conversation(ctx: Context, actor: Actor, command: GetConversation)
     """One conversation."""
     seat = await ctx.seats.find(command.conversation_id, actor.user_id)
     conversation = permit(Action.READ, seat.conversation, seat.role, service=actor.service)
-    return await _reply(ctx, actor, conversation)
+    return await shown(ctx, actor, conversation)
 
 
 async def create_conversation(ctx: Context, actor: Actor, command: CreateConversation) -> Outcome:
@@ -77,26 +83,27 @@ async def put_conversation(ctx: Context, actor: Actor, command: PutConversation)
         raise PermissionDenied("Only a service may choose a conversation's id.")
     _check_put(command)
     await ensure_users(ctx, actor, command.member_ids)
-    for _ in range(_ATTEMPTS):
+
+    async def change() -> Outcome | None:
         old = await ctx.store.conversation(command.conversation_id)
-        outcome = await (_put_new(ctx, actor, command) if old is None else _put_old(ctx, actor, command, old))
-        if outcome is not None:
-            return outcome
-    raise Conflict("This conversation is being changed by others.")
+        return await (_put_new(ctx, actor, command) if old is None else _put_old(ctx, actor, command, old))
+
+    return await retried(change)
 
 
 async def change_conversation(ctx: Context, actor: Actor, command: ChangeConversation) -> Outcome:
     """Rename a conversation, or change whether it is private."""
-    for _ in range(_ATTEMPTS):
+
+    async def change() -> Outcome | None:
         old = await permitted(ctx, actor, command.conversation_id, Action.RENAME)
         if old.kind is Kind.ROOM and command.private:
             raise InvalidFormat("A public room cannot be private; make a group instead.", field="private")
         new = _updated(ctx, old, name=command.name, private=command.private)
         if (new.name, new.private) == (old.name, old.private):
-            return await _reply(ctx, actor, old)
-        if await ctx.store.save(new):
-            return await _reply(ctx, actor, new, await changed(ctx, new))
-    raise Conflict("This conversation is being changed by others.")
+            return await shown(ctx, actor, old)
+        return await shown(ctx, actor, new, await changed(ctx, new)) if await ctx.store.save(new) else None
+
+    return await retried(change)
 
 
 async def delete_conversation(ctx: Context, actor: Actor, command: DeleteConversation) -> Outcome:
@@ -116,53 +123,8 @@ async def make_room(ctx: Context, actor: Actor, name: str) -> Conversation | Non
 
 async def ensure_room(ctx: Context, name: str) -> Conversation | None:
     """The conversation of this name: a public room that is made now, or what is there already."""
-    now = ctx.clock()
-    room = Conversation(id=name, kind=Kind.ROOM, name=name, created_at=now, updated_at=now)
+    room, _ = begun(ctx, name, Kind.ROOM, name=name)
     return room if await ctx.store.save(room) else await ctx.store.conversation(name)
-
-
-async def permitted(ctx: Context, actor: Actor, conversation_id: str, action: Action) -> Conversation:
-    """The conversation as it is in the store this moment, if the actor may do this with it."""
-    conversation = await ctx.store.conversation(conversation_id)
-    member = await ctx.store.member(conversation_id, actor.user_id)
-    return permit(action, conversation, member.role if member else None, service=actor.service)
-
-
-async def changed(ctx: Context, conversation: Conversation) -> tuple[Event, ...]:
-    """What is told when a conversation was changed."""
-    view = await conversation_view(ctx, conversation)
-    return (ConversationChanged(view=view, at=ctx.clock()),)
-
-
-async def added(ctx: Context, conversation: Conversation, user_ids: Sequence[str]) -> tuple[Event, ...]:
-    """What is told to those who were added."""
-    view = await conversation_view(ctx, conversation)
-    now = ctx.clock()
-    return tuple(MemberAdded(user_id=user_id, view=view, at=now) for user_id in user_ids)
-
-
-async def newcomers(
-    ctx: Context, conversation_id: str, user_ids: Sequence[str], at: datetime
-) -> list[Member]:
-    """New members: they see what came before, and have nothing unread."""
-    last_seq = (await ctx.store.tails([conversation_id]))[conversation_id].last_seq
-    return [
-        Member(
-            conversation_id=conversation_id,
-            user_id=user_id,
-            joined_at=at,
-            cursor=last_seq,
-            own_read=await ctx.store.own_sent(conversation_id, user_id) if last_seq else 0,
-        )
-        for user_id in user_ids
-    ]
-
-
-def next_version(ctx: Context, old: Conversation, *, joining: int = 0) -> Conversation:
-    """The conversation after one more change, with `joining` more members (or fewer)."""
-    return replace(
-        old, version=old.version + 1, member_count=old.member_count + joining, updated_at=ctx.clock()
-    )
 
 
 async def _create_room(ctx: Context, actor: Actor, command: CreateConversation) -> Outcome:
@@ -170,40 +132,26 @@ async def _create_room(ctx: Context, actor: Actor, command: CreateConversation) 
         raise InvalidFormat("A room needs a name of 1 to 64 of A-Z a-z 0-9 _ . -", field="name")
     if command.private or command.member_ids:
         raise InvalidFormat("A public room has no members; make a group instead.", field="kind")
-    now = ctx.clock()
-    room = Conversation(id=command.name, kind=Kind.ROOM, name=command.name, created_at=now, updated_at=now)
+    room, _ = begun(ctx, command.name, Kind.ROOM, name=command.name)
     if await ctx.store.save(room):
-        return await _reply(ctx, actor, room, created=True)
+        return await shown(ctx, actor, room, created=True)
     there = await ctx.store.conversation(command.name)
     if there is None or there.kind is not Kind.ROOM:
         raise Conflict("This name is taken.")
-    return await _reply(ctx, actor, there)
+    return await shown(ctx, actor, there)
 
 
 async def _create_group(ctx: Context, actor: Actor, command: CreateConversation) -> Outcome:
     await ensure_users(ctx, actor, command.member_ids)
-    now = ctx.clock()
-    group_id = str(ctx.ids.next())
-    owners = () if actor.service else (actor.user_id,)
-    others = [user_id for user_id in dict.fromkeys(command.member_ids) if user_id not in owners]
-    members = [
-        Member(conversation_id=group_id, user_id=user_id, role=role, joined_at=now)
-        for role, user_ids in ((Role.OWNER, owners), (Role.MEMBER, others))
-        for user_id in user_ids
-    ]
-    group = Conversation(
-        id=group_id,
-        kind=Kind.GROUP,
-        name=command.name,
-        private=command.private,
-        created_at=now,
-        updated_at=now,
-        member_count=len(members),
+    owner = {} if actor.service else {actor.user_id: Role.OWNER}
+    roles = owner | {user_id: Role.MEMBER for user_id in command.member_ids if user_id not in owner}
+    group, members = begun(
+        ctx, str(ctx.ids.next()), Kind.GROUP, roles, name=command.name, private=command.private
     )
     if not await ctx.store.save(group, put=members):
         raise Conflict("This id is taken.")
-    events = await added(ctx, group, [member.user_id for member in members])
-    return await _reply(ctx, actor, group, events, created=True)
+    events = await added(ctx, group, list(roles))
+    return await shown(ctx, actor, group, events, created=True)
 
 
 def _check_put(command: PutConversation) -> None:
@@ -217,21 +165,19 @@ def _check_put(command: PutConversation) -> None:
 
 
 async def _put_new(ctx: Context, actor: Actor, command: PutConversation) -> Outcome | None:
-    now = ctx.clock()
-    joining = list(dict.fromkeys(command.member_ids))
-    new = Conversation(
-        id=command.conversation_id,
-        kind=command.kind,
+    new, members = begun(
+        ctx,
+        command.conversation_id,
+        command.kind,
+        dict.fromkeys(command.member_ids, Role.MEMBER),
         name=command.name or (command.conversation_id if command.kind is Kind.ROOM else None),
         private=bool(command.private),
-        created_at=now,
-        updated_at=now,
-        member_count=len(joining),
     )
-    members = [Member(conversation_id=new.id, user_id=user_id, joined_at=now) for user_id in joining]
     if not await ctx.store.save(new, put=members):
         return None
-    return await _reply(ctx, actor, new, await added(ctx, new, joining), created=True)
+    return await shown(
+        ctx, actor, new, await added(ctx, new, [member.user_id for member in members]), created=True
+    )
 
 
 async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Conversation) -> Outcome | None:
@@ -244,11 +190,11 @@ async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Co
     ]
     new = _updated(ctx, old, name=command.name, private=command.private, joining=len(joining))
     if (new.name, new.private) == (old.name, old.private) and not joining:
-        return await _reply(ctx, actor, old)
+        return await shown(ctx, actor, old)
     if not await ctx.store.save(new, put=await newcomers(ctx, old.id, joining, ctx.clock())):
         return None
     events = (*await added(ctx, new, joining), *await changed(ctx, new))
-    return await _reply(ctx, actor, new, events)
+    return await shown(ctx, actor, new, events)
 
 
 def _updated(
@@ -259,19 +205,6 @@ def _updated(
         name=old.name if name is None else name,
         private=old.private if private is None else private,
     )
-
-
-async def _reply(
-    ctx: Context,
-    actor: Actor,
-    conversation: Conversation,
-    events: tuple[Event, ...] = (),
-    *,
-    created: bool = False,
-) -> Outcome:
-    mine = await ctx.store.membership(conversation.id, actor.user_id)
-    view = await conversation_view(ctx, conversation, mine)
-    return Outcome(reply=ConversationReply(view=view, created=created), events=events)
 
 
 def _has_begun(membership: Membership) -> bool:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from messaging.domain.commands import AcceptInvitation, Actor, InviteMember
-from messaging.domain.errors import Conflict, InvalidFormat, RoomNotFound, UserNotFound
-from messaging.domain.events import Event, Notified
-from messaging.domain.models import Conversation, Kind, Notification
+from messaging.domain.errors import InvalidFormat, RoomNotFound, UserNotFound
+from messaging.domain.events import Notified
+from messaging.domain.models import Kind, Notification
 from messaging.domain.permissions import Action
-from messaging.domain.replies import ConversationReply, Done
+from messaging.domain.replies import Done
+from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
 from messaging.service.context import Context, Outcome
-from messaging.service.conversations import added, changed, newcomers, next_version, permitted
 from messaging.service.limits import count_query
-from messaging.service.views import conversation_view
 
 GROUP_INVITE = "group_invite"
 """The type of the notification that an invitation is."""
-_ATTEMPTS = 8
 
 
 async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Outcome:
@@ -43,23 +41,21 @@ async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Ou
 
 async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitation) -> Outcome:
     """Join a group that one was invited to. To anybody else it does not exist."""
-    for _ in range(_ATTEMPTS):
+
+    async def change() -> Outcome | None:
         group = await ctx.store.conversation(command.conversation_id)
         if group is None:
             raise RoomNotFound
         if await ctx.store.member(group.id, actor.user_id) is not None:
-            return await _reply(ctx, actor, group)
+            return await shown(ctx, actor, group)
         if not await ctx.store.invited(group.id, actor.user_id):
             raise RoomNotFound
         new = next_version(ctx, group, joining=1)
         members = await newcomers(ctx, group.id, [actor.user_id], new.updated_at)
-        if await ctx.store.save(new, put=members):
-            await ctx.store.uninvite(group.id, actor.user_id)
-            events = (*await added(ctx, new, [actor.user_id]), *await changed(ctx, new))
-            return await _reply(ctx, actor, new, events)
-    raise Conflict("This conversation is being changed by others.")
+        if not await ctx.store.save(new, put=members):
+            return None
+        await ctx.store.uninvite(group.id, actor.user_id)
+        events = (*await added(ctx, new, [actor.user_id]), *await changed(ctx, new))
+        return await shown(ctx, actor, new, events)
 
-
-async def _reply(ctx: Context, actor: Actor, group: Conversation, events: tuple[Event, ...] = ()) -> Outcome:
-    view = await conversation_view(ctx, group, await ctx.store.membership(group.id, actor.user_id))
-    return Outcome(reply=ConversationReply(view=view), events=events)
+    return await retried(change)

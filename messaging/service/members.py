@@ -9,36 +9,32 @@ from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, U
 from messaging.domain.events import Event, MemberRemoved
 from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action
-from messaging.domain.replies import ConversationReply, Done
+from messaging.domain.replies import Done
+from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
 from messaging.service.context import Context, Outcome
-from messaging.service.conversations import added, changed, newcomers, next_version, permitted
 from messaging.service.users import ensure_users
-from messaging.service.views import conversation_view
-
-_ATTEMPTS = 8
-"""How often a change is tried again when another process was faster each time."""
 
 
 async def put_member(ctx: Context, actor: Actor, command: PutMember) -> Outcome:
     """Add a user to a group, or change a member's role."""
-    for _ in range(_ATTEMPTS):
+
+    async def change() -> Outcome | None:
         # The conversation first: whatever changes after that raises its version, and saving fails.
         group = await _group(ctx, actor, command.conversation_id, Action.ADD_MEMBER)
         member = await ctx.store.member(group.id, command.user_id)
         if member is None:
-            outcome = await _add(ctx, actor, command, group)
-        else:
-            outcome = await _change(ctx, actor, command, group, member)
-        if outcome is not None:
-            return outcome
-    raise Conflict("This conversation is being changed by others.")
+            return await _add(ctx, actor, command, group)
+        return await _change(ctx, actor, command, group, member)
+
+    return await retried(change)
 
 
 async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Outcome:
     """Take a user out of a group, or leave it oneself. An owner who goes is followed by the oldest admin,
     else by the oldest member, unless there is another owner."""
     leaving = command.user_id == actor.user_id
-    for _ in range(_ATTEMPTS):
+
+    async def change() -> Outcome | None:
         group = await _group(
             ctx, actor, command.conversation_id, Action.LEAVE if leaving else Action.REMOVE_MEMBER
         )
@@ -47,12 +43,17 @@ async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Ou
             raise UserNotFound
         if member.role is Role.OWNER and not leaving and not actor.service:
             raise PermissionDenied("An owner cannot be removed.")
-        heirs = await _heirs(ctx, member)
-        new = next_version(ctx, group, joining=-1)
-        if await ctx.store.save(new, put=heirs, remove=[member.user_id]):
-            gone = MemberRemoved(user_id=member.user_id, conversation=new, at=ctx.clock())
-            return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
-    raise Conflict("This conversation is being changed by others.")
+        return await _remove(ctx, group, member)
+
+    return await retried(change)
+
+
+async def _remove(ctx: Context, group: Conversation, member: Member) -> Outcome | None:
+    new = next_version(ctx, group, joining=-1)
+    if not await ctx.store.save(new, put=await _heirs(ctx, member), remove=[member.user_id]):
+        return None
+    gone = MemberRemoved(user_id=member.user_id, conversation=new, at=ctx.clock())
+    return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
 
 
 async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversation) -> Outcome | None:
@@ -65,8 +66,7 @@ async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversati
     if not await ctx.store.save(new, put=[_with_role(newcomer, role)]):
         return None
     events = (*await added(ctx, new, [command.user_id]), *await changed(ctx, new))
-    view = await conversation_view(ctx, new, await ctx.store.membership(new.id, actor.user_id))
-    return Outcome(reply=ConversationReply(view=view, created=True), events=events)
+    return await shown(ctx, actor, new, events, created=True)
 
 
 async def _change(
@@ -82,8 +82,7 @@ async def _change(
         if not await ctx.store.save(group, put=[_with_role(member, command.role), *heirs]):
             return None
         events = await changed(ctx, group)
-    view = await conversation_view(ctx, group, await ctx.store.membership(group.id, actor.user_id))
-    return Outcome(reply=ConversationReply(view=view), events=events)
+    return await shown(ctx, actor, group, events)
 
 
 async def _group(ctx: Context, actor: Actor, conversation_id: str, action: Action) -> Conversation:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from messaging.domain.models import Conversation, Kind, Member, Profile
+from messaging.domain.models import Kind, Profile, Role
+from messaging.service.changing import begun
 from messaging.service.context import Context
 from messaging.service.conversations import ensure_room
 
@@ -24,9 +25,5 @@ async def _ensure_group(ctx: Context, group_id: str, user_ids: Sequence[str]) ->
     for user_id in user_ids:
         if user_id not in known:
             await ctx.store.put_user(Profile(id=user_id, username=user_id, name=user_id.capitalize()))
-    now = ctx.clock()
-    group = Conversation(
-        id=group_id, kind=Kind.GROUP, created_at=now, updated_at=now, member_count=len(user_ids)
-    )
-    members = [Member(conversation_id=group_id, user_id=user_id, joined_at=now) for user_id in user_ids]
+    group, members = begun(ctx, group_id, Kind.GROUP, dict.fromkeys(user_ids, Role.MEMBER))
     await ctx.store.save(group, put=members)
