@@ -15,21 +15,25 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine beside everything else."""
+        """Run a coroutine beside everything else; not at all once this is closed."""
         task = asyncio.create_task(work)
+        if self._closed:
+            task.cancel()
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
 
     async def close(self, seconds: float) -> None:
-        """Let what runs finish for so long, then cancel it."""
+        """Let what runs finish for so long, then cancel it, and begin nothing more."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
-        for task in self._running:
-            task.cancel()
-        if self._running:
+        self._closed = True
+        while self._running:
+            for task in self._running:
+                task.cancel()
             await asyncio.wait(self._running)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
