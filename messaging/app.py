@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -74,7 +75,7 @@ async def serve(settings: Settings) -> None:
     runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        await _listen(runner, settings)
         sys.stdout.write(banner(settings))
         sys.stdout.flush()
         await stop.wait()
@@ -84,10 +85,25 @@ async def serve(settings: Settings) -> None:
         await runner.cleanup()
 
 
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else "unknown"
+        address = f"{settings.host} port {settings.port}"
+        raise OSError(f"HOST, PORT: cannot listen on {address}: {why}.") from error
+
+
 def open_store(settings: Settings) -> Store:
     """The store that the settings name. Connects to nothing yet, but makes a database's folder."""
     if settings.mongodb_uri is None:
-        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            folder = settings.database_path.parent
+            raise StoreRefused(
+                f"DATABASE_PATH: the folder {folder} cannot be made: {error.strerror}."
+            ) from error
     url = settings.mongodb_uri or str(settings.database_path)
     return stores.open_store(url, ids=IdSource(now).next)
 

@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from messaging.service.ports import StoreRefused
 
@@ -172,10 +173,13 @@ def lock(path: str) -> Callable[[], None]:
     DatabaseRefused when another has it. The lock file stays: who removed it would let two servers lock
     two files of that name.
     """
+    if Path(path).is_dir():
+        raise DatabaseRefused(f"The database {path} is a folder; DATABASE_PATH must name a file")
     handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         raise DatabaseRefused(f"The database {path} is in use by another server process") from None
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else's to read
     return lambda: os.close(handle)
