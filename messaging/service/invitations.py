@@ -17,7 +17,7 @@ GROUP_INVITE = "group_invite"
 
 
 async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Outcome:
-    """Invite a user into a group, and notify them. Inviting a member changes nothing."""
+    """Invite a user into a group, and notify them. Inviting a member, or again, changes nothing."""
     await count_query(ctx, actor)
     group = await permitted(ctx, actor, command.conversation_id, Action.INVITE)
     if group.kind is not Kind.GROUP:
@@ -27,7 +27,8 @@ async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Ou
     if await ctx.store.member(group.id, command.user_id) is not None:
         return Outcome(reply=Done())
     now = ctx.clock()
-    await ctx.store.invite(group.id, command.user_id, by=actor.user_id, at=now)
+    if not await ctx.store.invite(group.id, command.user_id, by=actor.user_id, at=now):
+        return Outcome(reply=Done())
     invitation = Notification(
         id=str(ctx.ids.next()),
         type=GROUP_INVITE,
@@ -41,6 +42,7 @@ async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Ou
 
 async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitation) -> Outcome:
     """Join a group that one was invited to. To anybody else it does not exist."""
+    await count_query(ctx, actor)
 
     async def change() -> Outcome | None:
         group = await ctx.store.conversation(command.conversation_id)
@@ -54,7 +56,6 @@ async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitatio
         members = await newcomers(ctx, group.id, [actor.user_id], new.updated_at)
         if not await ctx.store.save(new, put=members):
             return None
-        await ctx.store.uninvite(group.id, actor.user_id)
         events = (*await added(ctx, new, [actor.user_id]), *await changed(ctx, new))
         return await shown(ctx, actor, new, events)
 

@@ -31,7 +31,8 @@ async def put_member(ctx: Context, actor: Actor, command: PutMember) -> Outcome:
 
 async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Outcome:
     """Take a user out of a group, or leave it oneself. An owner who goes is followed by the oldest admin,
-    else by the oldest member, unless there is another owner."""
+    else by the oldest member, unless there is another owner. Of who is only invited, the invitation is
+    revoked."""
     leaving = command.user_id == actor.user_id
 
     async def change() -> Outcome | None:
@@ -40,6 +41,8 @@ async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Ou
         )
         member = await ctx.store.member(group.id, command.user_id)
         if member is None:
+            if await ctx.store.uninvite(group.id, command.user_id):
+                return Outcome(reply=Done())
             raise UserNotFound
         if member.role is Role.OWNER and not leaving and not actor.service:
             raise PermissionDenied("An owner cannot be removed.")

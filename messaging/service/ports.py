@@ -93,7 +93,8 @@ class Store(Protocol):
         `conversation.version` is 1 for a new one, else the stored one's plus 1. False, and nothing is
         changed, when the stored version is another (or the new one is there already). Of a member in
         `put` who is one already only the role changes. A new member's `cursor` and `own_read` apply
-        unless they had read further before. The caller sets `member_count`.
+        unless they had read further before. The caller sets `member_count`. Invitations of those in `put` are
+        used up by it, and of those in `remove` revoked.
         """
 
     async def conversation(self, conversation_id: str) -> Conversation | None:

@@ -55,6 +55,10 @@ class Conversations:
             if remove:
                 gone = {"conversationId": conversation.id, "userId": {"$in": list(remove)}}
                 await self._database["members"].delete_many(gone, session=session)
+            if conversation.version > 1 and (put or remove):  # to a new one nobody was invited
+                settled = [*(member.user_id for member in put), *remove]
+                old = {"conversationId": conversation.id, "userId": {"$in": settled}}
+                await self._database["invitations"].delete_many(old, session=session)
 
         try:
             async with self._client.start_session() as session:

@@ -76,6 +76,8 @@ def save(
     )
     for member in put:
         _put_member(db, conversation.id, member)
+    for user_id in {member.user_id for member in put}.union(remove):
+        uninvite(db, conversation.id, user_id)
     return True
 
 

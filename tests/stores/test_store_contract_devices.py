@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messaging.service.ports import Store
-from tests.stores.build import Database, conversation, fresh_id, over_lasting, over_shared
+from tests.stores.build import Database, conversation, fresh_id, member, over_lasting, over_shared
 
 NOW = datetime.now(UTC)  # and not T0: what is old by the real clock may be collected
 DEVICES = ("phone", "laptop", "$tv.1", "")
@@ -51,6 +51,15 @@ async def test_inviting_somebody_again_keeps_one_invitation(store: Store) -> Non
 async def test_of_many_who_invite_somebody_at_once_one_is_the_first(store: Store) -> None:
     first = await asyncio.gather(*(store.invite("c", "bob", by=f"u{n}", at=NOW) for n in range(10)))
     assert first.count(True) == 1
+
+
+async def test_who_is_added_has_used_up_their_invitation_and_who_is_removed_has_lost_it(store: Store) -> None:
+    for user_id in ("bob", "carol", "dora"):
+        await store.invite("c", user_id, by="alice", at=NOW)
+    assert await store.save(conversation("c", version=3), put=[member("bob")]) is False
+    assert await store.invited("c", "bob") is True, "nothing was saved"
+    await store.save(conversation("c", version=2), put=[member("bob")], remove=["carol"])
+    assert [await store.invited("c", user_id) for user_id in ("bob", "carol", "dora")] == [False, False, True]
 
 
 async def test_an_invitation_is_for_one_user_and_one_conversation(store: Store) -> None:
