@@ -143,10 +143,13 @@ class Service:
     def web_app(self) -> web.Application:
         """All transports on one application; what they stand on lives as long as it does."""
         origins = Origins(self.settings.cors_origins, self.settings.development)
-        rest = Rest(self.gateway, origins, trusted_hops=self.settings.trusted_hops)
+        entrance = Entrance(
+            self.gateway, max_connections_per_address=self.settings.max_connections_per_address
+        )
+        rest = Rest(self.gateway, entrance, origins, trusted_hops=self.settings.trusted_hops)
         app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=[rest.middleware()])
         app.cleanup_ctx.append(self._living)
-        self._mount_sockets(app, origins)
+        self._mount_sockets(app, entrance, origins)
         operations = Operations(
             self.gateway,
             self.store,
@@ -157,9 +160,8 @@ class Service:
         app.add_routes([*operations.routes(), *rest.routes()])
         return app
 
-    def _mount_sockets(self, app: web.Application, origins: Origins) -> None:
+    def _mount_sockets(self, app: web.Application, entrance: Entrance, origins: Origins) -> None:
         settings = self.settings
-        entrance = Entrance(self.gateway, max_connections_per_address=settings.max_connections_per_address)
         namespaces = {
             path: GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, path))
             for path, dialect in NAMESPACES.items()

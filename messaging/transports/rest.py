@@ -26,6 +26,7 @@ from messaging.domain.models import Identity
 from messaging.gateway.gateway import Gateway
 from messaging.transports import strict_json
 from messaging.transports.credentials import bearer
+from messaging.transports.entrance import Entrance
 from messaging.transports.origins import Origins
 from messaging.transports.peer import peer_address
 
@@ -41,8 +42,11 @@ logger = logging.getLogger("messaging.http")
 class Rest:
     """All routes under `/api/`."""
 
-    def __init__(self, gateway: Gateway, origins: Origins, *, trusted_hops: int = 0) -> None:
+    def __init__(
+        self, gateway: Gateway, entrance: Entrance, origins: Origins, *, trusted_hops: int = 0
+    ) -> None:
         self._gateway = gateway
+        self._entrance = entrance
         self._origins = origins
         self._trusted_hops = trusted_hops
         described, told = openapi.document(__version__), asyncapi.document(__version__)
@@ -82,7 +86,7 @@ class Rest:
         token = request.cookies.get(COOKIE)
         if not token:
             raise AuthFailed("There is no access_token cookie.")
-        await self._gateway.sign_in(token, self._peer(request))
+        await self._entrance.sign_in(token, self._peer(request))
         return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
     async def docs(self, _request: web.Request) -> web.StreamResponse:
@@ -133,7 +137,7 @@ class Rest:
         token = bearer(request.headers.get("Authorization", ""))
         if not token and self._trusts_cookie(request):
             token = request.cookies.get(COOKIE)
-        return await self._gateway.sign_in(token, self._peer(request))
+        return await self._entrance.sign_in(token, self._peer(request))
 
     def _trusts_cookie(self, request: web.Request) -> bool:
         if request.method in _READING:
