@@ -27,7 +27,7 @@ class Joined:
 
     `messages` is a first page of what came before, oldest first; with `after` there may be more up to
     `last_seq` than fit in it: then `missing` is true and the rest is loaded after it, page by page.
-    `online` is who watches a public room, the caller included; empty elsewhere.
+    `online` is who is online there, the caller included, where the command asked for it.
     """
 
     conversation: Conversation

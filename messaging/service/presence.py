@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from messaging.domain.commands import Actor, GetStatus, ListContacts, ListOnlineUsers, SetStatus
-from messaging.domain.errors import UserNotFound
+from messaging.domain.errors import ClientError, UserNotFound
 from messaging.domain.events import PresenceChanged
 from messaging.domain.models import Conversation, Kind, Membership, Profile, Status, User
 from messaging.domain.permissions import Action, permit
@@ -14,6 +15,8 @@ from messaging.service.context import Context, Outcome
 from messaging.service.limits import drops_signal
 from messaging.service.policy import MAX_ONLINE_USERS
 from messaging.service.ports import ONLINE
+
+logger = logging.getLogger(__name__)
 
 _MEMBERS_ASKED = 10_000
 """How many members of a group are looked at for the list of those online."""
@@ -29,6 +32,8 @@ async def set_status(ctx: Context, actor: Actor, command: SetStatus) -> Outcome:
     await ctx.store.set_status(actor.user_id, command.status)
     if not await ctx.presence.among(ONLINE, [actor.user_id]):
         return Outcome(reply=Done())
+    if command.status is Status.OFFLINE:
+        await _keep_last_seen(ctx, actor.user_id)  # this is when they go, as far as others can see
     return Outcome(
         reply=Done(), events=await changed(ctx, user.profile, before=user.status, after=command.status)
     )
@@ -96,9 +101,14 @@ async def came_online(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]
 
 
 async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
-    """What is told when a user's last connection has been gone for the grace period."""
-    await ctx.store.set_last_seen(user_id, ctx.clock())
+    """What is told when a user's last connection has been gone for the grace period.
+
+    Nobody saw an invisible one: nothing shows that they were here.
+    """
     user = await _user(ctx, user_id)
+    if user.status is Status.OFFLINE:
+        return ()
+    await _keep_last_seen(ctx, user_id)
     return await changed(ctx, user.profile, before=user.status, after=Status.OFFLINE)
 
 
@@ -130,6 +140,14 @@ def shares_presence(ctx: Context, membership: Membership) -> bool:
             return membership.conversation.member_count <= ctx.policy.presence_max_members
         case Kind.ROOM:
             return False
+
+
+async def _keep_last_seen(ctx: Context, user_id: str) -> None:
+    """Keep when others last saw a user. That they are gone now is told even if this cannot be kept."""
+    try:
+        await ctx.store.set_last_seen(user_id, ctx.clock())
+    except ClientError as error:
+        logger.warning("when a user was last seen was not kept: %s", error.message)
 
 
 async def _user(ctx: Context, user_id: str) -> User:

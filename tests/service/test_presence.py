@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from messaging.domain.commands import (
@@ -12,13 +14,14 @@ from messaging.domain.commands import (
     ListOnlineUsers,
     SetStatus,
 )
-from messaging.domain.errors import RoomNotFound, UserNotFound
+from messaging.domain.errors import RoomNotFound, Unavailable, UserNotFound
 from messaging.domain.events import PresenceChanged
 from messaging.domain.models import Kind, Status
 from messaging.domain.replies import Joined, OnlineUsers, UserStatus
 from messaging.service import presence
 from messaging.service.policy import Policy
 from messaging.service.ports import ONLINE
+from messaging.stores.sqlite import SqliteStore
 from tests.stage import NO_RULES, Stage, service, staged
 
 
@@ -134,6 +137,32 @@ async def test_going_offline_is_told_with_the_time_and_remembered(town: Stage) -
     [gone] = await presence.went_offline(town.ctx, "bob")
     assert (gone.status, gone.crossed, gone.last_seen) == (Status.OFFLINE, True, town.clock())
     assert (await status(town, alice, "bob")).last_seen == town.clock()
+
+
+async def test_who_is_invisible_was_last_seen_when_they_became_so(town: Stage) -> None:
+    alice, bob = await town.user("alice"), await town.user("bob")
+    [told] = (await town.outcome(bob, SetStatus(status=Status.OFFLINE))).events
+    assert isinstance(told, PresenceChanged)
+    assert told.last_seen == town.clock()
+    town.clock.pass_by(60)
+    assert await presence.went_offline(town.ctx, "bob") == ()
+    assert (await status(town, alice, "bob")).last_seen == told.last_seen
+
+
+class Forgetful(SqliteStore):
+    """A store that cannot keep when users were last seen."""
+
+    async def set_last_seen(self, user_id: str, at: datetime) -> None:
+        """Fail."""
+        raise Unavailable
+
+
+async def test_going_offline_is_told_even_where_its_time_cannot_be_kept() -> None:
+    async with staged(store=Forgetful(":memory:")) as stage:
+        await stage.user("alice")
+        await stage.group("1", "alice")
+        [gone] = await presence.went_offline(stage.ctx, "alice")
+        assert (gone.status, gone.last_seen) == (Status.OFFLINE, stage.clock())
 
 
 async def test_only_contacts_and_services_learn_a_status(town: Stage) -> None:
