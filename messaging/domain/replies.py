@@ -67,10 +67,10 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """The cursors are where they were asked to be.
+    """The cursors are where they were asked to be, but for some of several that could not be moved.
 
-    `total_unread` is None where the command did not ask for it. `again` tells what had been read before
-    already: nobody else hears of it a second time.
+    `total_unread` is None where the command did not ask for it, or it could not be had. `again` tells what
+    had been read before already: nobody else hears of it a second time.
     """
 
     total_unread: int | None = None

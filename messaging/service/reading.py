@@ -15,7 +15,13 @@ from messaging.domain.commands import (
     MarkConversationRead,
     MarkRead,
 )
-from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied, RoomNotFound
+from messaging.domain.errors import (
+    ClientError,
+    InvalidFormat,
+    MessageNotFound,
+    PermissionDenied,
+    RoomNotFound,
+)
 from messaging.domain.events import MessagesRead, Receipt
 from messaging.domain.models import Conversation, Kind, Message, ReadMark
 from messaging.domain.permissions import Action, permit
@@ -93,6 +99,8 @@ async def mark_read(ctx: Context, actor: Actor, command: MarkRead) -> Future[Out
     """Move the user's cursors up to these messages, one move per conversation.
 
     Marks of one user in one conversation that come while one is being written go together in the next.
+    What moved cannot be taken back: so an error is one only where no cursor moved, and otherwise what moved
+    is told, and the answer's total counts the rest as unread.
     """
     messages = await asyncio.gather(*(_visible_message(ctx, actor, number) for number in command.message_ids))
     highest: dict[str, int] = {}
@@ -278,11 +286,24 @@ async def _pushes_receipts(ctx: Context, conversation: Conversation) -> bool:
 
 
 async def _marked(ctx: Context, actor: Actor, reads: Sequence[Future[Read]], *, count: bool) -> Outcome:
-    done = await asyncio.gather(*reads)
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    done = [result for result in results if isinstance(result, Read)]
+    failed = [result for result in results if isinstance(result, BaseException)]
     moved = tuple(read.new for read in done if read.new is not None)
     again = tuple(read.again for read in done if read.again is not None and read.again.receipts)
-    total = await total_unread(ctx, actor.user_id) if count else None
+    if failed and not moved:
+        raise failed[0]
+    total = await _total_if_known(ctx, actor.user_id, moved) if count else None
     return Outcome(reply=Marked(total_unread=total, again=again), events=moved)
+
+
+async def _total_if_known(ctx: Context, user_id: str, moved: Sequence[MessagesRead]) -> int | None:
+    try:
+        return await total_unread(ctx, user_id)
+    except ClientError:
+        if moved:
+            return None  # they are told all the same
+        raise
 
 
 async def total_unread(ctx: Context, user_id: str) -> int:

@@ -154,6 +154,7 @@ class Forgetful(SqliteStore):
 
     async def set_last_seen(self, user_id: str, at: datetime) -> None:
         """Fail."""
+        del user_id, at
         raise Unavailable
 
 

@@ -22,9 +22,15 @@ from messaging.domain.commands import (
     MarkRead,
     SendMessage,
 )
-from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied, RoomNotFound
+from messaging.domain.errors import (
+    InvalidFormat,
+    MessageNotFound,
+    PermissionDenied,
+    RoomNotFound,
+    Unavailable,
+)
 from messaging.domain.events import MessagesRead
-from messaging.domain.models import Kind, Message, MessageView, ReadMark, Tail
+from messaging.domain.models import Kind, Membership, Message, MessageView, ReadMark, Tail
 from messaging.domain.replies import ConversationList, HistoryPage, Joined, Marked
 from messaging.service.policy import MAX_RECEIPTS, MISSED_PAGE, Policy
 from messaging.stores.sqlite import SqliteStore
@@ -282,6 +288,46 @@ async def test_one_command_marks_in_several_conversations(stage: Stage) -> None:
     assert outcome.reply.total_unread == await unread(stage, bob) == 2
     cursors = {e.conversation.id: e.cursor for e in outcome.events if isinstance(e, MessagesRead)}
     assert cursors == {"1": 1, "2": 2}
+
+
+class Refusing(SqliteStore):
+    """A store that refuses to move cursors in some conversations, and then to count what is unread."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.refuses: set[str] = set()
+        self.counts = True
+
+    async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
+        """As Store.mark_read."""
+        if mark.conversation_id in self.refuses:
+            raise Unavailable
+        return await super().mark_read(mark, own_read=own_read, keep=keep)
+
+    async def memberships(self, user_id: str) -> Sequence[Membership]:
+        """As Store.memberships."""
+        if not self.counts:
+            raise Unavailable
+        return await super().memberships(user_id)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_what_moved_is_told_even_where_something_else_failed(counts: bool) -> None:
+    store = Refusing()
+    async with staged(store=store) as stage:
+        alice, bob = await stage.user("alice"), await stage.user("bob")
+        for group in ("1", "2", "3"):
+            await stage.group(group, "alice", "bob")
+        mark = MarkRead(
+            message_ids=tuple([(await stage.send(alice, g)).id for g in "123"]), count_unread=True
+        )
+        store.refuses, store.counts = {"1", "2", "3"}, counts
+        with pytest.raises(Unavailable):
+            await stage.do(bob, mark)
+        store.refuses = {"1", "3"}
+        outcome = await stage.outcome(bob, mark)
+        assert [e.conversation.id for e in outcome.events if isinstance(e, MessagesRead)] == ["2"]
+        assert outcome.reply == Marked(total_unread=2 if counts else None)
 
 
 async def test_a_message_that_one_may_not_see_cannot_be_marked_and_nothing_is(stage: Stage) -> None:
