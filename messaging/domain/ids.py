@@ -10,7 +10,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
 MAX_ID_CHARACTERS = 128
@@ -19,6 +19,10 @@ MAX_INTEGER = 2**53 - 1
 
 SYSTEM_USER = "system"
 """The sender of system messages. Nobody can sign in under this id."""
+
+_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+_PROCESS_BITS = 5
+_COUNT_BITS = 7
 
 _DIRECT_PREFIX = "dm:"
 _ROOM_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -100,6 +104,11 @@ def direct_members(text: str) -> tuple[str, str] | None:
     return users if users[0] != users[1] and direct_id(*users) == text else None
 
 
+def time_of(message_id: int) -> datetime:
+    """When an id was made, by the clock of the process that made it; for an id from elsewhere, some time."""
+    return _EPOCH + timedelta(milliseconds=message_id >> (_PROCESS_BITS + _COUNT_BITS))
+
+
 def numeric(text: str) -> int | str:
     """The id as dialects with numeric ids show it: a number when it is a plain decimal below 2^53."""
     if _CANONICAL_INTEGER.fullmatch(text) and int(text) <= MAX_INTEGER:
@@ -115,18 +124,14 @@ class IdSource:
     takes another.
     """
 
-    _EPOCH_MILLISECONDS = 1_735_689_600_000
-    _PROCESS_BITS = 5
-    _COUNT_BITS = 7
-
     def __init__(self, clock: Callable[[], datetime], process: int | None = None) -> None:
         self._clock = clock
-        self._process = secrets.randbelow(1 << self._PROCESS_BITS) if process is None else process
+        self._process = secrets.randbelow(1 << _PROCESS_BITS) if process is None else process
         self._last = 0  # milliseconds and count, without the process bits between them
 
     def next(self) -> int:
         """A new id, larger than all before it."""
-        milliseconds = int(self._clock().timestamp() * 1000) - self._EPOCH_MILLISECONDS
-        self._last = max(self._last + 1, milliseconds << self._COUNT_BITS)
-        time, count = self._last >> self._COUNT_BITS, self._last & ((1 << self._COUNT_BITS) - 1)
-        return ((time << self._PROCESS_BITS | self._process) << self._COUNT_BITS) | count
+        milliseconds = (self._clock() - _EPOCH) // timedelta(milliseconds=1)
+        self._last = max(self._last + 1, milliseconds << _COUNT_BITS)
+        time, count = self._last >> _COUNT_BITS, self._last & ((1 << _COUNT_BITS) - 1)
+        return ((time << _PROCESS_BITS | self._process) << _COUNT_BITS) | count

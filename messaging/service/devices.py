@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
+from messaging.domain import ids
 from messaging.domain.commands import Actor, CatchUp, Greet, Ping
 from messaging.domain.events import DeviceChanged
-from messaging.domain.models import Conversation, Kind, Membership, MessageView
+from messaging.domain.models import Conversation, Kind, Membership, Message, MessageView
 from messaging.domain.replies import Greeted, Missed, Pong
 from messaging.service.context import Context, Outcome
 from messaging.service.views import message_views
 
 ANY_DEVICE = ""
+_AT_ONCE = 16
+"""How many conversations are read at a time."""
+_CLOCK_SLACK = timedelta(hours=2)
+"""How much older than a message a conversation must be to be left out: a device must lose nothing, even where
+the clocks of two processes are an hour apart."""
+_CLOCK_DIFFERENCE = timedelta(minutes=1)
+"""Which of very many missed messages are the newest is as exact as this."""
+
+_Missed = tuple[Conversation, Message]
 
 
 async def greet(ctx: Context, actor: Actor, command: Greet) -> Outcome:
@@ -34,17 +46,14 @@ async def catch_up(ctx: Context, actor: Actor, command: CatchUp) -> Outcome:
     memberships = await ctx.store.memberships(actor.user_id)
     memberships = [m for m in memberships if m.conversation.kind is not Kind.ROOM]
     starts = await _starts(ctx, actor, command, memberships)
+    behind = [m for m in memberships if m.last_seq > starts[m.conversation.id] and _may_be_new(m, command)]
     limit = ctx.policy.offline_queue_limit
-    behind = [m for m in memberships if m.last_seq > starts[m.conversation.id]]
-    pages = await asyncio.gather(*(_newest(ctx, m, starts[m.conversation.id], limit) for m in behind))
-    missed = [item for page in pages for item in page if _is_new(item[1], command.after)]
-    missed.sort(key=lambda item: item[1].message.id)
-    count = sum(m.last_seq - starts[m.conversation.id] for m in behind)
-    more = len(missed) > limit or (command.after is None and count > len(missed))
+    newest = await _newest(ctx, behind, starts, command.after or 0, limit + 1)
+    count = len(newest) if command.after is not None else sum(_missing(m, starts) for m in behind)
     return Outcome(
         reply=Missed(
-            messages=tuple(missed[-limit:] if limit else ()),
-            more=more,
+            messages=await _views(ctx, newest[-limit:] if limit else []),
+            more=count > limit,
             positions=tuple((m.conversation.id, m.last_seq) for m in memberships),
         )
     )
@@ -73,15 +82,59 @@ async def _begin(ctx: Context, actor: Actor) -> Mapping[str, int]:
     return known
 
 
-def _is_new(view: MessageView, after: int | None) -> bool:
-    return after is None or view.message.id > after
+def _may_be_new(membership: Membership, command: CatchUp) -> bool:
+    """Whether the conversation may have anything past the message that the device names."""
+    return command.after is None or membership.active_at > ids.time_of(command.after) - _CLOCK_SLACK
+
+
+def _missing(membership: Membership, starts: Mapping[str, int]) -> int:
+    return membership.last_seq - starts[membership.conversation.id]
 
 
 async def _newest(
-    ctx: Context, membership: Membership, after: int, limit: int
-) -> Sequence[tuple[Conversation, MessageView]]:
+    ctx: Context, behind: Sequence[Membership], starts: Mapping[str, int], after: int, count: int
+) -> list[_Missed]:
+    """The newest `count` messages past id `after` of all these conversations, oldest first.
+
+    Few conversations are read at a time, the most recently active first, until the rest has nothing newer:
+    so that it costs much the same, however many conversations a user has.
+    """
+    newest: list[_Missed] = []
+    rest = deque(sorted(behind, key=lambda m: m.active_at, reverse=True))
+    while rest and not (len(newest) >= count and _is_older(rest[0], newest[0])):
+        chunk = [rest.popleft() for _ in range(min(_AT_ONCE, len(rest)))]
+        pages = await asyncio.gather(*(_last(ctx, m, starts[m.conversation.id], count) for m in chunk))
+        newest += [missed for page in pages for missed in page if missed[1].id > after]
+        newest = sorted(newest, key=lambda missed: missed[1].id)[-count:]
+    return newest
+
+
+def _is_older(membership: Membership, missed: _Missed) -> bool:
+    """Whether all messages there are older than this one, as far as the processes' clocks agree."""
+    return membership.active_at + _CLOCK_DIFFERENCE < ids.time_of(missed[1].id)
+
+
+async def _last(ctx: Context, membership: Membership, after: int, count: int) -> list[_Missed]:
+    """The last `count` messages of a conversation that come after seq `after`."""
     conversation = membership.conversation
-    after = max(after, membership.last_seq - limit - 1)
-    messages = await ctx.store.history(conversation.id, after=after, limit=limit + 1)
-    views = await message_views(ctx, [m for m in messages if m.seq <= membership.last_seq])
-    return [(conversation, view) for view in views]
+    after = max(after, membership.last_seq - count)
+    messages = await ctx.store.history(conversation.id, after=after, limit=membership.last_seq - after)
+    return [(conversation, message) for message in messages]
+
+
+async def _views(ctx: Context, newest: Sequence[_Missed]) -> tuple[tuple[Conversation, MessageView], ...]:
+    """The messages as readers see them; again few conversations at a time."""
+    found: dict[str, list[Message]] = {}
+    for _, message in newest:
+        found.setdefault(message.conversation_id, []).append(message)
+    views: dict[int, MessageView] = {}
+    groups = list(found.values())
+    for start in range(0, len(groups), _AT_ONCE):
+        chunk = groups[start : start + _AT_ONCE]
+        for page in await asyncio.gather(*(message_views(ctx, _by_seq(each)) for each in chunk)):
+            views |= {view.message.id: view for view in page}
+    return tuple((conversation, views[message.id]) for conversation, message in newest)
+
+
+def _by_seq(messages: Sequence[Message]) -> Sequence[Message]:
+    return sorted(messages, key=lambda message: message.seq)

@@ -133,3 +133,13 @@ def test_processes_with_different_bits_never_make_the_same_id() -> None:
 def test_ids_last_beyond_2090() -> None:
     far = datetime(2091, 1, 1, tzinfo=UTC)
     assert ids.IdSource(lambda: far, 31).next() <= ids.MAX_INTEGER
+
+
+@given(st.datetimes(datetime(2025, 1, 1), datetime(2094, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_an_id_tells_when_it_was_made(time: datetime) -> None:
+    made = ids.time_of(ids.IdSource(lambda: time).next())
+    assert timedelta(0) <= time - made < timedelta(milliseconds=1)
+
+
+def test_any_message_id_has_some_time() -> None:
+    assert ids.time_of(1) < ids.time_of(ids.MAX_INTEGER)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from messaging.domain.commands import Actor, CatchUp, SendMessage
+from messaging.domain.models import Message
 from messaging.domain.replies import Missed
 from messaging.service.policy import Policy
+from messaging.stores.sqlite import SqliteStore
 from tests.stage import Stage, staged
 
 
@@ -81,6 +87,93 @@ async def test_after_a_message_comes_what_was_sent_later_anywhere(stage: Stage) 
     await stage.send(alice, "h", "later")
     await stage.send(alice, "g", "last")
     assert contents(await missed(stage, bob, after=known.id)) == ["later", "last"]
+
+
+class Counting(SqliteStore):
+    """A store that says which conversations' histories were read, and how many at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.read: list[str] = []
+        self.reading = self.most = 0
+
+    async def history(
+        self,
+        conversation_id: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        offset: int = 0,
+        limit: int,
+    ) -> Sequence[Message]:
+        """As Store.history."""
+        self.read.append(conversation_id)
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        try:
+            return await super().history(
+                conversation_id, before=before, after=after, offset=offset, limit=limit
+            )
+        finally:
+            self.reading -= 1
+
+
+async def test_of_many_conversations_only_those_are_read_that_may_have_the_newest() -> None:
+    store = Counting()
+    async with staged(store=store, policy=Policy(offline_queue_limit=3)) as stage:
+        alice, bob = await stage.user("alice"), await stage.user("bob")
+        sent = []
+        for number in range(60):
+            stage.clock.pass_by(3600)
+            await stage.group(f"g{number}", "alice", "bob")
+            sent.append(await stage.send(alice, f"g{number}", str(number)))
+        store.read.clear()
+        reply = await missed(stage, bob, device="phone")
+        assert contents(reply) == ["57", "58", "59"]
+        assert reply.more
+        assert len(reply.positions) == 60
+        assert len(store.read) <= 16
+        store.read.clear()
+        reply = await missed(stage, bob, after=sent[57].id)
+        assert contents(reply) == ["58", "59"]
+        assert not reply.more
+        assert set(store.read) == {"g56", "g57", "g58", "g59"}, "two hours for clocks that differ"
+
+
+async def test_conversations_are_read_few_at_a_time() -> None:
+    store = Counting()
+    async with staged(store=store) as stage:
+        alice, bob = await stage.user("alice"), await stage.user("bob")
+        for number in range(40):
+            await stage.group(f"g{number}", "alice", "bob")
+            await stage.send(alice, f"g{number}", str(number))
+        store.read.clear()
+        store.most = 0
+        assert contents(await missed(stage, bob, device="phone")) == [str(number) for number in range(40)]
+        assert (len(store.read), store.most) == (40, 16)
+
+
+steps = st.lists(st.tuples(st.integers(0, 39), st.sampled_from([0.0, 0.001, 30, 4000])), max_size=60)
+
+
+@given(steps=steps, limit=st.integers(0, 6), after=st.none() | st.integers(0, 59))
+@settings(max_examples=60, deadline=None)
+async def test_what_was_missed_is_the_newest_of_all_conversations(
+    steps: list[tuple[int, float]], limit: int, after: int | None
+) -> None:
+    async with staged(policy=Policy(offline_queue_limit=limit)) as stage:
+        alice, bob = await stage.user("alice"), await stage.user("bob")
+        for group in {group for group, _ in steps}:
+            await stage.group(str(group), "alice", "bob")
+        sent = []
+        for group, pause in steps:
+            stage.clock.pass_by(pause)
+            sent.append((await stage.send(alice, str(group))).id)
+        known = sent[after] if after is not None and after < len(sent) else None
+        reply = await missed(stage, bob, device="phone", after=known)
+        new = [message_id for message_id in sent if known is None or message_id > known]
+        assert [view.message.id for _, view in reply.messages] == (new[-limit:] if limit else [])
+        assert reply.more == (len(new) > limit)
 
 
 async def test_the_newest_are_kept_ready_and_it_is_said_when_there_was_more() -> None:
