@@ -237,7 +237,10 @@ ROUTES: tuple[Route[Any], ...] = (
         command=_mark,
         reply=Marked,
         shape=envelopes.marked,
-        answer=shape(success=SUCCESS, totalUnread=NUMBER),
+        answer=shape(
+            success=SUCCESS,
+            totalUnread=NUMBER | {"type": ["integer", "null"], "description": "null: not known now."},
+        ),
         body=bodies.Read(),
         example={"messageIds": ["123", "124"]},
     ),
