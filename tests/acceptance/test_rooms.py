@@ -193,18 +193,6 @@ async def test_a_foreign_page_is_refused_by_http(
     assert refused.value.status == 403
 
 
-async def test_a_user_whom_an_admin_sends_away_is_closed_with_4403(sockets: Sockets) -> None:
-    user = new_id()
-    connected = [await sockets.connect(protocol, user) for protocol in PROTOCOLS.values()]
-    for socket in connected:
-        await works(socket)
-    answer = await sockets.stage.rest("POST", f"/api/admin/users/{user}/disconnect")
-    if answer.status == 404:
-        pytest.skip("there is no such route yet")
-    for socket in connected:
-        assert await socket.closed() == 4403
-
-
 @ON_BOTH_CLIENTS
 async def test_oversize_and_nonsense_are_told_apart(sockets: Sockets, client: Client) -> None:
     socket = await sockets.open(ROOMS, {"token": token(new_id())}, client=client)
