@@ -38,8 +38,8 @@ class NodeScript:
 
     @classmethod
     async def start(cls, script: str, *args: str, headers: Mapping[str, str] | None = None) -> Self:
-        """Run `node tests/node/<script> <args>`; `close` it in the end. A script that sends headers of its own
-        finds them in its environment."""
+        """Run `node tests/node/<script> <args>`; `close` it in the end. A script that sends headers of its
+        own finds them in its environment."""
         command = ("node", str(NODE_SCRIPTS / script), *args)
         environment = {**os.environ, "HEADERS": json.dumps(dict(headers or {}))}
         return cls(

@@ -125,7 +125,9 @@ async def _joined(
 ) -> Joined:
     room, forward = conversation.id, command.after is not None
     messages, last_seq, online = await asyncio.gather(
-        _before_joining(ctx, command), _last_seq(ctx, room), _online(ctx, actor, conversation, command)
+        _before_joining(ctx, command),
+        _last_seq(ctx, room) if forward or command.limit == 0 else _zero(),  # else the messages tell
+        _online(ctx, actor, conversation, command),
     )
     last_seq = _end_of_history(messages, last_seq, command)
     more = _has_more(messages, last_seq, forward=forward)
@@ -137,6 +139,10 @@ async def _joined(
         last_seq=last_seq,
         online=online,
     )
+
+
+async def _zero() -> int:
+    return 0
 
 
 async def _before_joining(ctx: Context, command: JoinConversation) -> Sequence[Message]:
