@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
     Event,
+    MemberAdded,
     MemberRemoved,
     MessageSent,
 )
 from messaging.domain.models import Conversation, Kind, Tail
 from messaging.gateway.channel import Channel
+from messaging.gateway.follower import Follower
 from messaging.gateway.metrics import Metrics
 from messaging.service.context import Context
 from messaging.service.views import conversation_view
@@ -23,6 +26,8 @@ COMPARE_SECONDS = 3.0
 GAP_SECONDS = 0.05
 """How long a missing message may still come by itself before it is read from the store."""
 _COMPARED_AT_ONCE = 500
+_FOLLOWERS_AT_ONCE = 50
+"""How many users' memberships and cursors are compared each time: a thousand in a minute."""
 _READ_AT_ONCE = 200
 """Fewer than a client may have waiting for it, so that filling a gap sends nobody away."""
 
@@ -34,11 +39,15 @@ class Comparison:
         self,
         ctx: Context,
         channels: Mapping[str, Channel],
+        followers: Mapping[str, Follower],
         announce: Callable[[Event], None],
         metrics: Metrics,
     ) -> None:
         self._ctx = ctx
         self._channels = channels
+        self._followers = followers
+        self._waiting: list[str] = []
+        """Users whose turn to be compared has not come yet."""
         self._announce = announce
         self._metrics = metrics
 
@@ -52,6 +61,38 @@ class Comparison:
                 channel = self._channels.get(conversation_id)
                 if channel is not None:
                     await self._compare_channel(channel, tails[conversation_id])
+        await self._compare_some_followers()
+
+    async def _compare_some_followers(self) -> None:
+        if not self._waiting:
+            self._waiting = list(self._followers)
+        turn, self._waiting = self._waiting[:_FOLLOWERS_AT_ONCE], self._waiting[_FOLLOWERS_AT_ONCE:]
+        for user_id in turn:
+            follower = self._followers.get(user_id)
+            if follower is not None and follower.settled:
+                await self._compare_follower(follower)
+
+    async def _compare_follower(self, follower: Follower) -> None:
+        """What concerns one user alone: conversations that they were added to, and how far they have read."""
+        for membership in await self._ctx.store.memberships(follower.user_id):
+            conversation_id = membership.conversation.id
+            standing = follower.standings.get(conversation_id)
+            if standing is None:
+                await self._add(follower, conversation_id)
+            elif standing.raise_to(membership):
+                follower.recount(conversation_id)
+
+    async def _add(self, follower: Follower, conversation_id: str) -> None:
+        """The user was added, and nobody said so; unless they have been removed again meanwhile."""
+        membership = await self._ctx.store.membership(conversation_id, follower.user_id)
+        if membership is None or conversation_id in follower.standings:
+            return
+        if membership.conversation.kind is Kind.DIRECT and membership.last_seq == 0:
+            return  # it has not begun
+        view = await conversation_view(self._ctx, membership.conversation)
+        since = replace(view, last_seq=membership.member.cursor)  # from there on it is news
+        now = self._ctx.clock()
+        self._announce(MemberAdded(user_id=follower.user_id, view=since, at=now))
 
     async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
         if channel.next_seq is not None and channel.next_seq <= tail.last_seq:

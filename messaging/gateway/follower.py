@@ -37,11 +37,13 @@ class Standing:
         self.own_sent = membership.own_sent
         self.muted = membership.member.muted
 
-    def raise_to(self, membership: Membership) -> None:
-        """What was read from the store later: nothing in it goes back."""
+    def raise_to(self, membership: Membership) -> bool:
+        """What the store says now, of which nothing goes back; whether it changes what is unread."""
+        before = self.unread
         self.known_seq = max(self.known_seq, membership.last_seq)
         self.own_sent = max(self.own_sent, membership.own_sent)
         self.read(membership.member.cursor, membership.member.own_read)
+        return self.unread != before
 
     def read(self, cursor: int, own_read: int) -> bool:
         """The user has read up to `cursor`; whether that is news."""
@@ -77,6 +79,11 @@ class Follower:
         self._changed: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the standings are those of the store, but for what was announced since."""
+        return self._early is None
 
     @property
     def total_unread(self) -> int:

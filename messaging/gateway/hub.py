@@ -61,7 +61,7 @@ class Hub:
         self._tasks = tasks
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
-        self._comparison = Comparison(ctx, self.channels, self.announce, metrics)
+        self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
         self.hearing = Hearing(ctx, self.tell, self.leave, tasks)
 
     # --- watching ---

@@ -14,6 +14,7 @@ from messaging.domain.commands import (
     RemoveMember,
 )
 from messaging.domain.errors import Unavailable
+from messaging.domain.events import MemberAdded, MessagesRead
 from messaging.domain.models import Identity, Membership, Profile
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.service import handlers
@@ -190,3 +191,30 @@ async def test_who_is_removed_while_their_history_is_written_gets_no_more_of_it(
     await until(lambda: bool(bob.of("error")))
     assert bob.of("error")[-1]["code"] == "ROOM_NOT_FOUND"
     assert len(bob.of("conversation-history")) == 1
+
+
+async def test_a_membership_that_nobody_told_of_is_found_by_comparing(street: House) -> None:
+    await group(street.one, "alice")
+    alice = await street.one.connect("alice")
+    bob = await street.other.connect("bob")
+    desk = await street.other.connect("bob", dialect="unified", device="desk")
+    await synced(desk)
+    street.one.bus.loses = lambda event: isinstance(event, MemberAdded)
+    await street.one.do(PutMember(conversation_id="g", user_id="bob"))
+    assert (await alice.say("g", "news"))["success"]
+    await street.other.gateway.hub.compare()
+    await until(lambda: bool(bob.of("conversation-updated")))
+    await until(lambda: groups(desk) == ["news"])
+    await until(lambda: bob.of("unread-count-updated")[-1]["totalUnread"] == 1)
+
+
+async def test_a_read_that_nobody_told_of_is_found_by_comparing(street: House) -> None:
+    await group(street.one, "alice", "bob")
+    alice = await street.one.connect("alice")
+    phone, desk = await street.one.connect("bob"), await street.other.connect("bob")
+    assert (await alice.say("g"))["success"]
+    await until(lambda: desk.of("unread-count-updated")[-1]["totalUnread"] == 1)
+    street.one.bus.loses = lambda event: isinstance(event, MessagesRead)
+    assert (await phone.call("mark-conversation-as-read", conversationId="g"))["success"]
+    await street.other.gateway.hub.compare()
+    await until(lambda: desk.of("unread-count-updated")[-1]["totalUnread"] == 0)
