@@ -128,6 +128,15 @@ def lines(log_format: str, level: str) -> list[str]:
     return stream.getvalue().splitlines()
 
 
+@pytest.fixture
+def fresh_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries' loggers as a new process has them: a stock Socket.IO server sets its own to ERROR."""
+    for name in LIBRARIES:
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+        logging.getLogger(name).setLevel(logging.NOTSET)  # which forgets what was decided by the old level
+
+
+@pytest.mark.usefixtures("fresh_libraries")
 @pytest.mark.parametrize(
     ("level", "own", "theirs"),
     [("DEBUG", [10, 20, 30, 40], [30, 40]), ("INFO", [20, 30, 40], [30, 40]), ("ERROR", [40], [40])],
