@@ -84,10 +84,14 @@ class ConversationChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberAdded:
-    """A user is now a member of a conversation, which may be new. Goes to that user."""
+    """A user is now a member of a conversation, which may be new. Goes to that user.
+
+    What came past seq `since` is news to them, also where `view` shows it already.
+    """
 
     user_id: str
     view: ConversationView
+    since: int
     at: datetime
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from messaging.domain.events import (
     ConversationChanged,
@@ -90,9 +89,8 @@ class Comparison:
         if membership.conversation.kind is Kind.DIRECT and membership.last_seq == 0:
             return  # it has not begun
         view = await conversation_view(self._ctx, membership.conversation)
-        since = replace(view, last_seq=membership.member.cursor)  # from there on it is news
-        now = self._ctx.clock()
-        self._announce(MemberAdded(user_id=follower.user_id, view=since, at=now))
+        since, now = membership.member.cursor, self._ctx.clock()
+        self._announce(MemberAdded(user_id=follower.user_id, view=view, since=since, at=now))
 
     async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
         if channel.next_seq is not None and channel.next_seq <= tail.last_seq:

@@ -281,9 +281,9 @@ class Hub:
             return
         conversation = event.view.conversation
         channel = self._open(conversation.id)
-        channel.start_at(event.view.last_seq)
+        channel.start_at(event.since)
         for session in follower.sessions:
-            self.hearing.let_in(session, conversation, channel, event.view.last_seq)
+            self.hearing.let_in(session, conversation, channel, event.since)
         self.tell(list(follower.sessions), event)
         self._tasks.start(self._begin_following(follower, channel))
 

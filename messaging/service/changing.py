@@ -102,7 +102,7 @@ async def added(ctx: Context, conversation: Conversation, user_ids: Sequence[str
     """What is told to those who were added."""
     view = await conversation_view(ctx, conversation)
     now = ctx.clock()
-    return tuple(MemberAdded(user_id=user_id, view=view, at=now) for user_id in user_ids)
+    return tuple(MemberAdded(user_id=user_id, view=view, since=view.last_seq, at=now) for user_id in user_ids)
 
 
 async def shown(

@@ -198,7 +198,7 @@ class _Told:
             return Outcome(reply=reply)
         sent = MessageSent(conversation=self.conversation, message=message, sender=self.sender)
         stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
-        began = self._began() if message.seq == 1 else ()
+        began = self._began(view) if message.seq == 1 else ()
         return Outcome(reply=reply, events=(*began, sent, *stopped))
 
     def refused(self, sent: Future[Outcome]) -> None:
@@ -206,16 +206,16 @@ class _Told:
         if not sent.cancelled() and sent.exception() is not None:
             uncount_send(self.ctx, self.actor)
 
-    def _began(self) -> tuple[Event, ...]:
+    def _began(self, first: MessageView) -> tuple[Event, ...]:
         """Both users of a direct conversation learn of it with its first message."""
         pair = self.conversation.direct_members
         if pair is None:
             return ()
         conversation = replace(self.conversation, version=max(1, self.conversation.version))
         partners = self._partners(pair)
-        view = ConversationView(conversation=conversation, last_seq=0, members=partners)
+        view = ConversationView(conversation=conversation, last_seq=1, last_message=first, members=partners)
         now = self.ctx.clock()
-        return tuple(MemberAdded(user_id=user_id, view=view, at=now) for user_id in pair)
+        return tuple(MemberAdded(user_id=user_id, view=view, since=0, at=now) for user_id in pair)
 
     def _partners(self, pair: tuple[str, str]) -> tuple[MemberView, ...]:
         return tuple(

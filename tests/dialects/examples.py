@@ -197,7 +197,7 @@ def events() -> list[Event]:
         *presence,
         ConversationChanged(view=SHARED_VIEW, at=NOW),
         ConversationChanged(view=BARE_VIEW, at=NOW),
-        MemberAdded(user_id="5", view=SHARED_VIEW, at=NOW),
+        MemberAdded(user_id="5", since=0, view=SHARED_VIEW, at=NOW),
         MemberRemoved(user_id="5", conversation=GROUP, at=NOW),
         ConversationDeleted(conversation=GROUP, at=NOW),
         UnreadChanged(user_id="5", total=3, conversation_id="1", unread=2, at=NOW),

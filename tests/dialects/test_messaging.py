@@ -278,7 +278,7 @@ EVENTS: list[tuple[Event, list[tuple[str, object]]]] = [
         [("user-offline", {"userId": "5", "status": "offline", "lastSeen": NOW_TEXT})],
     ),
     (
-        MemberAdded(user_id="5", view=replace(VIEW, mine=None), at=NOW),
+        MemberAdded(user_id="5", since=0, view=replace(VIEW, mine=None), at=NOW),
         [("conversation-updated", SHARED_CONVERSATION)],
     ),
     (

@@ -226,9 +226,9 @@ EVENTS: list[tuple[Event, list[Told]]] = [
             )
         ],
     ),
-    (MemberAdded(user_id="5", view=SHARED_VIEW, at=NOW), [UPDATED]),
+    (MemberAdded(user_id="5", since=0, view=SHARED_VIEW, at=NOW), [UPDATED]),
     (ConversationChanged(view=SHARED_VIEW, at=NOW), [UPDATED]),
-    (MemberAdded(user_id="5", view=BARE_VIEW, at=NOW), []),
+    (MemberAdded(user_id="5", since=0, view=BARE_VIEW, at=NOW), []),
     (ConversationChanged(view=BARE_VIEW, at=NOW), []),
     (
         MemberRemoved(user_id="5", conversation=GROUP, at=NOW),

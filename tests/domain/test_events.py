@@ -38,7 +38,7 @@ TOPICS: list[tuple[Event, str]] = [
     (events.ConversationDeleted(conversation=CONVERSATION, at=T0), "c:7"),
     (events.RoomEntered(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),
     (events.RoomLeft(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),
-    (events.MemberAdded(user_id="bob", view=VIEW, at=T0), "u:bob"),
+    (events.MemberAdded(user_id="bob", since=0, view=VIEW, at=T0), "u:bob"),
     (events.MemberRemoved(user_id="bob", conversation=CONVERSATION, at=T0), "u:bob"),
     (events.DeviceChanged(user_id="bob", device="phone", connected=True, at=T0), "u:bob"),
     (events.Notified(user_id="bob", notification=NOTIFICATION, at=T0), "u:bob"),
