@@ -11,6 +11,7 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,7 +128,8 @@ def threads(pid: int) -> Iterable[int]:
 def pin(pid: int, cores: Sequence[int]) -> None:
     """Let a process, with all threads that it has and will have, run on these cores only."""
     for thread in threads(pid):
-        os.sched_setaffinity(thread, cores)
+        with suppress(ProcessLookupError):  # a thread that has ended since it was listed
+            os.sched_setaffinity(thread, cores)
 
 
 def cpu_seconds(pid: int) -> float:
