@@ -10,10 +10,11 @@ A session that joins is held until its history has been written: what happens me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from messaging.domain.events import Event, MessageSent
+from messaging.gateway.offset import Point, mark_of, point
 
 if TYPE_CHECKING:
     from messaging.gateway.follower import Follower
@@ -24,8 +25,11 @@ MAX_EARLY = 1_000
 MAX_HELD = 1_000
 """How many events wait for one joining session; more, and it reads them from the store."""
 
-Tell = Callable[[Iterable["Session"], Event], None]
-"""Renders an event and writes it to sessions."""
+
+class Tell(Protocol):
+    """Renders an event and writes it to sessions, which have reached the point `here` with it."""
+
+    def __call__(self, sessions: Iterable[Session], event: Event, here: Point | None = None, /) -> None: ...
 
 
 class Joining:
@@ -60,6 +64,7 @@ class Channel:
 
     __slots__ = (
         "_early",
+        "_mark",
         "_tell",
         "checked_version",
         "conversation_id",
@@ -82,6 +87,7 @@ class Channel:
         self.joining: dict[Session, Joining] = {}
         self.followers: dict[Follower, None] = {}
         self.filling = False
+        self._mark = mark_of(conversation_id)
         self._early: dict[int, MessageSent] = {}
         self._tell = tell
 
@@ -89,6 +95,10 @@ class Channel:
     def last_seq(self) -> int:
         """The seq of the last message told here; 0 while none is known."""
         return (self.next_seq or 1) - 1
+
+    def point(self, seq: int | None = None) -> Point:
+        """Where those stand who have been told all up to here, or up to message `seq`."""
+        return point(self.conversation_id, self._mark, self.last_seq if seq is None else seq, 0)
 
     @property
     def deserted(self) -> bool:
@@ -173,7 +183,7 @@ class Channel:
     def _advance(self, event: MessageSent) -> None:
         self.next_seq = event.message.seq + 1
         self._early.pop(event.message.seq, None)
-        self._tell(self.watchers, event)
+        self._tell(self.watchers, event, self.point())
         for joining in list(self.joining.values()):
             self._to_joining(joining, event)
             self._promote(joining)
@@ -192,7 +202,8 @@ class Channel:
         if joining.position is None:
             joining.hold(event)
         elif joining.misses(event):
-            self._tell((joining.session,), event)
+            here = self.point(event.message.seq) if isinstance(event, MessageSent) else None
+            self._tell((joining.session,), event, here)
 
     def _promote(self, joining: Joining) -> None:
         """Once the channel has come as far as the session's history, nothing sets the session apart."""

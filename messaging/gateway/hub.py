@@ -30,19 +30,19 @@ from messaging.domain.events import (
     TypingChanged,
     UnreadChanged,
     UserEvent,
-    conversation_of,
     conversation_topic,
     user_topic,
 )
-from messaging.domain.models import Kind, Membership
+from messaging.domain.models import Membership
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.comparison import GAP_SECONDS, Comparison
 from messaging.gateway.follower import Follower, Standing
 from messaging.gateway.hearing import Hearing
 from messaging.gateway.metrics import Metrics
+from messaging.gateway.offset import Point
+from messaging.gateway.rendering import Rendering
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
-from messaging.gateway.transport import Wire
 from messaging.service.context import Context
 from messaging.service.ports import Bus
 
@@ -87,6 +87,11 @@ class Hub:
         """Whether the session is still on its way in; not after it left, was removed or the end of it all."""
         channel = self.channels.get(conversation_id)
         return channel is not None and channel.joining.get(joining.session) is joining
+
+    def point(self, conversation_id: str, seq: int) -> Point | None:
+        """Where a client stands that was told all messages up to `seq`; None when nobody hears it here."""
+        channel = self.channels.get(conversation_id)
+        return None if channel is None else channel.point(seq)
 
     def leave(self, session: Session, conversation_id: str) -> None:
         """The session no longer watches this conversation."""
@@ -199,24 +204,21 @@ class Hub:
             case _:
                 assert_never(event)
 
-    def tell(self, sessions: Iterable[Session], event: Event) -> None:
-        """Write an event to sessions: rendered and encoded once for all those of one wire."""
-        encoded: dict[tuple[Wire, str | None], list[str]] = {}
+    def tell(self, sessions: Iterable[Session], event: Event, here: Point | None = None) -> None:
+        """Write an event to sessions: rendered and encoded once for all those of one wire.
+
+        `here` is the point that they have reached with it, where it has a place in a conversation's order.
+        """
+        rendering = Rendering(event, here)
         counts: Counter[str] = Counter()
-        pair = _pair_of(event)
         signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
             if signal and session.crowded:
                 continue
-            wire = session.wire
-            viewer = session.user_id if pair and wire.dialect.names_partner else None
-            texts = encoded.get((wire, viewer))
-            if texts is None:
-                frames = wire.dialect.render(event, viewer)
-                texts = encoded[wire, viewer] = [wire.encode(frame) for frame in frames]
+            texts = rendering.texts(session)
             for text in texts:
                 session.push(text)
-            counts[wire.dialect.name] += len(texts)
+            counts[session.wire.dialect.name] += len(texts)
         for dialect, count in counts.items():
             self._metrics.delivered(dialect, count)
 
@@ -357,8 +359,3 @@ class Hub:
 
 async def _wait(subscribed: Awaitable[None]) -> None:
     await subscribed
-
-
-def _pair_of(event: Event) -> bool:
-    """Whether an event happened between two users."""
-    return isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT

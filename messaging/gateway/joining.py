@@ -55,10 +55,10 @@ class Join:
         if not hub.is_joining(joining, self._conversation_id):
             raise RoomNotFound  # the user was removed, or the conversation deleted, meanwhile
         session.watch(joined.conversation)
-        session.write_history(self._request, joined, ref)
         position = joined.last_seq
+        after = joined.messages[-1].message.seq if joined.missing else position
+        session.write_history(self._request, joined, ref, here=hub.point(self._conversation_id, after))
         if joined.missing:
-            after = joined.messages[-1].message.seq
             position = max(position, await self._write_missed(after, position))
         while not hub.finish_join(joining, self._conversation_id, position):
             position = await self._write_missed(position, None)
@@ -73,8 +73,9 @@ class Join:
             page = await self._gateway.history(missed)
             if not page.messages:
                 break
-            self._session.write_history(self._request, page)
             after = page.messages[-1].message.seq
+            here = self._gateway.hub.point(self._conversation_id, after)
+            self._session.write_history(self._request, page, here=here)
             if after >= (page.last_seq if up_to is None else up_to):
                 break
         return after

@@ -36,6 +36,8 @@ from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
 from messaging.gateway.catching_up import CatchingUp
 from messaging.gateway.farewell import SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
+from messaging.gateway.offset import Point, Trail
+from messaging.gateway.rendering import ended
 from messaging.gateway.sign_in import EXPIRED, SignIn
 from messaging.gateway.transport import Transport, Wire
 from messaging.service.context import Outcome, Result
@@ -87,6 +89,8 @@ class Session:
         self.push: Callable[[str], None] = transport.write
         """Writes the text of an event; bound to whatever takes it at the moment."""
         self.watched: dict[str, Conversation] = {}
+        self.trail: Trail | None = None
+        """What the client has been told of what it joined, where it can come back to that."""
         self.follower: Follower | None = None
         self.farewell: Farewell | None = None
         """Why the connection ended, once it has."""
@@ -170,14 +174,21 @@ class Session:
         for frame in answer.frames:
             self._transport.write(self.wire.encode(frame))
 
-    def write_history(self, request: Request, reply: Reply, ref: object | None = None) -> None:
-        """Write an answer that does not count against the connection's bounds; see `drained`."""
+    def write_history(
+        self, request: Request, reply: Reply, ref: object | None = None, *, here: Point | None = None
+    ) -> None:
+        """Write an answer that does not count against the connection's bounds; see `drained`. `here` is the
+        point that the client has reached with it, where it tells of a conversation that it hears."""
         answer = self.wire.dialect.reply(request, reply, self._gateway.ctx.clock())
         if answer.ack is not None and ref is not None:
             self._transport.write_history(self.wire.encode_ack(ref, answer.ack))
+        texts = [self.wire.encode(frame) for frame in answer.frames]
+        if self.trail is not None and here is not None:
+            self.trail.raise_to(here)
+            texts = ended(self.wire, texts, self.trail.offset)
         write = self._transport.write_history if self.signed_in else self.push  # which holds it then
-        for frame in answer.frames:
-            write(self.wire.encode(frame))
+        for text in texts:
+            write(text)
 
     async def drained(self) -> None:
         """Return when the client has taken most of what was written, or is gone."""
@@ -217,6 +228,8 @@ class Session:
         if conversation is None:
             return
         self._transport.left(conversation_id)
+        if self.trail is not None:
+            self.trail.leave(conversation_id)
         if conversation.kind is not Kind.DIRECT:
             self._gateway.attendance.left(conversation, self.actor.identity.profile, lost=lost)
 

@@ -20,6 +20,9 @@ class Wire(Protocol):
     def encode_ack(self, ref: object, payload: Payload) -> str:
         """The ack of the command that came with `ref`, as text."""
 
+    def with_offset(self, text: str, offset: str) -> str:
+        """The text of an event with `offset` as its last argument. Only for sessions that have a trail."""
+
 
 class Transport(Protocol):
     """One client's connection, as its session sees it."""

@@ -66,6 +66,10 @@ class WebSocketWire:
         """Nobody asks for acks here. Raises TypeError."""
         raise TypeError("frames have no acks")
 
+    def with_offset(self, text: str, offset: str) -> str:  # noqa: ARG002, a wire's signature
+        """Devices have positions here, and nobody a trail. Raises TypeError."""
+        raise TypeError("frames have no offsets")
+
 
 class WebSockets:
     """The plain-WebSocket endpoints of this process."""

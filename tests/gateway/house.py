@@ -65,6 +65,11 @@ class TestWire:
         """As Wire.encode_ack."""
         return json.dumps([f"ack {ref}", payload])
 
+    def with_offset(self, text: str, offset: str) -> str:
+        """As Wire.with_offset."""
+        name, payload = json.loads(text)
+        return json.dumps([name, payload, offset])
+
 
 @dataclass(eq=False)
 class Client:
@@ -73,6 +78,8 @@ class Client:
     user_id: str
     heard: list[Heard] = field(default_factory=list)
     history: list[Heard] = field(default_factory=list)
+    offsets: list[str] = field(default_factory=list)
+    """How those events ended that say where the client stands."""
     rooms: set[str] = field(default_factory=set)
     farewell: Farewell | None = None
     refs: int = 0
@@ -87,8 +94,9 @@ class Client:
 
     def write(self, data: str) -> None:
         """As Transport.write."""
-        name, payload = json.loads(data)
+        name, payload, *offset = json.loads(data)
         self.heard.append((name, payload))
+        self.offsets += offset
 
     def write_history(self, data: str) -> None:
         """As Transport.write_history."""

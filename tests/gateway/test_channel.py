@@ -19,6 +19,7 @@ from messaging.domain.events import Event, MessageSent, TypingChanged
 from messaging.domain.models import Conversation, Kind, Message, Profile
 from messaging.gateway import channel as module
 from messaging.gateway.channel import Channel, Joining
+from messaging.gateway.offset import Point
 from messaging.gateway.session import Session
 
 T0 = datetime(2026, 11, 20, tzinfo=UTC)
@@ -52,7 +53,7 @@ class Heard:
         self.by: defaultdict[Session, list[int]] = defaultdict(list)
         self.others: defaultdict[Session, list[Event]] = defaultdict(list)
 
-    def tell(self, sessions: Iterable[Session], event: Event) -> None:
+    def tell(self, sessions: Iterable[Session], event: Event, _here: Point | None = None) -> None:
         for session in sessions:
             if isinstance(event, MessageSent):
                 self.by[session].append(event.message.seq)

@@ -22,3 +22,7 @@ class SocketIoWire:
     def encode_ack(self, ref: object, payload: Payload) -> str:
         """`43/ns,<id>[payload]`."""
         return f"{self._ack}{ref}{dumps([payload])}"
+
+    def with_offset(self, text: str, offset: str) -> str:
+        """`42/ns,["name",payload,"offset"]`. What stands in an offset needs no escapes."""
+        return f'{text[:-1]},"{offset}"]'

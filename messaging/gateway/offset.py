@@ -1,0 +1,107 @@
+"""Offsets: where a Socket.IO client stands, in a string that it gives back when it returns. Pure.
+
+    a.5kQx0Zp1:17:3.h2Wm9aLq:4:0
+    │ │        │  └ the last change (rev) of a message there
+    │ │        └ the last message (seq) there
+    │ └ the mark of a conversation that it joined
+    └ the tag of its pid
+
+An official client keeps the last argument of an event, where that is a string, and knows nothing of what it
+says (docs/design.md, Coming back). It also returns an offset of an earlier pid, so consecutive pids of one
+client have different tags; two are enough, and clients that stand in one and the same place share one text.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple
+
+TAGS = ("a", "b")
+_MARK_BYTES = 6
+_OFFSET = re.compile(r"([ab])((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)\Z")
+MAX_OFFSET_CHARACTERS = 100_000
+"""A longer one is of nobody who was ever here."""
+
+
+def mark_of(conversation_id: str) -> str:
+    """A short name for a conversation, the same in every process; two conversations of one client share one
+    as good as never (48 bits)."""
+    return urlsafe_b64encode(blake2b(conversation_id.encode(), digest_size=_MARK_BYTES).digest()).decode()
+
+
+class Reached(NamedTuple):
+    """Up to where somebody was told everything of a conversation."""
+
+    seq: int
+    rev: int
+
+
+class Point(NamedTuple):
+    """A place in one conversation, and how it stands in an offset."""
+
+    conversation_id: str
+    at: Reached
+    text: str
+
+
+def point(conversation_id: str, mark: str, seq: int, rev: int) -> Point:
+    """The place after message `seq` and change `rev`."""
+    return Point(conversation_id, Reached(seq, rev), f".{mark}:{seq}:{rev}")
+
+
+class Trail:
+    """Where one client stands in all conversations that it joined: what ends all that it is told there."""
+
+    __slots__ = ("_points", "tag")
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self._points: dict[str, Point] = {}
+
+    def reach(self, here: Point) -> None:
+        """The client is being told all up to here."""
+        self._points[here.conversation_id] = here
+
+    def raise_to(self, here: Point) -> None:
+        """The same, unless it had been told more before."""
+        known = self._points.get(here.conversation_id)
+        if known is None or known.at <= here.at:
+            self._points[here.conversation_id] = here
+
+    def leave(self, conversation_id: str) -> None:
+        """The client no longer hears a conversation."""
+        self._points.pop(conversation_id, None)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the offset is that of everybody with this tag who stands at the same point."""
+        return len(self._points) == 1
+
+    @property
+    def offset(self) -> str:
+        """The client's whole offset."""
+        return self.tag + "".join([each.text for each in self._points.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """What an offset says: of which pid it is, and where its client stood, by mark."""
+
+    tag: str
+    reached: Mapping[str, Reached] = field(default_factory=dict)
+
+
+def read(text: str) -> Offset | None:
+    """What an offset says; None for what is none."""
+    found = _OFFSET.match(text) if len(text) <= MAX_OFFSET_CHARACTERS else None
+    if found is None:
+        return None
+    reached = {}
+    for part in found[2].split(".")[1:]:
+        mark, seq, rev = part.split(":")
+        reached[mark] = Reached(int(seq), int(rev))
+    return Offset(found[1], reached)

@@ -1,0 +1,82 @@
+"""Offsets say where a client stands, and what is none is told apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging.domain.commands import PutConversation
+from messaging.gateway.offset import MAX_OFFSET_CHARACTERS, Reached, Trail, mark_of, point, read
+from tests.gateway.house import built
+
+IDS = st.text(min_size=1, max_size=128)
+NUMBERS = st.integers(min_value=0, max_value=2**53 - 1)
+
+
+@given(st.dictionaries(IDS, st.tuples(NUMBERS, NUMBERS), max_size=5), st.sampled_from("ab"))
+def test_an_offset_says_what_the_trail_has_reached(places: dict[str, tuple[int, int]], tag: str) -> None:
+    trail = Trail(tag)
+    for where, (seq, rev) in places.items():
+        trail.reach(point(where, mark_of(where), seq, rev))
+    found = read(trail.offset)
+    assert found is not None
+    assert found.tag == tag
+    assert found.reached == {mark_of(where): Reached(*place) for where, place in places.items()}
+
+
+@given(st.text(max_size=60))
+def test_what_is_no_offset_is_none(text: str) -> None:
+    found = read(text)
+    assert found is None or text[0] in "ab"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "c", "a.", "a.x:1:2", "a.12345678:1", "a.12345678:1:-2", "a.12345678:1:2\n", "a.12345678:١:2"),
+        *("hello", '{"a": 1}', "b.12345678:12345678901234567:0"),
+        "a" + ".12345678:1:2" * MAX_OFFSET_CHARACTERS,
+    ],
+)
+def test_what_is_nearly_an_offset_is_none(text: str) -> None:
+    assert read(text) is None
+
+
+def test_a_history_takes_nobody_back_behind_what_they_were_told() -> None:
+    trail = Trail("a")
+    trail.raise_to(point("7", mark_of("7"), 9, 2))
+    trail.raise_to(point("7", mark_of("7"), 4, 2))
+    assert trail.offset == f"a.{mark_of('7')}:9:2"
+    trail.leave("7")
+    assert trail.offset == "a"
+
+
+async def test_what_is_told_in_a_conversation_ends_with_the_place_reached_in_all_that_was_joined() -> None:
+    async with built() as house:
+        for group in ("7", "8"):
+            await house.one.do(PutConversation(conversation_id=group, member_ids=("ann", "bob", "cleo")))
+        ann, bob, cleo = [await house.one.connect(name) for name in ("ann", "bob", "cleo")]
+        for client, tag in ((ann, "a"), (bob, "a")):
+            client.session.trail = Trail(tag)
+            await client.join("7")
+        await ann.join("8")
+        await cleo.say("7", "hello")
+        seven, eight = mark_of("7"), mark_of("8")
+        assert ann.offsets == [f"a.{seven}:0:0", f"a.{seven}:0:0.{eight}:0:0", f"a.{seven}:1:0.{eight}:0:0"]
+        assert bob.offsets == [f"a.{seven}:0:0", f"a.{seven}:1:0"]
+        await ann.call("leave-conversation", conversationId="7")
+        await cleo.say("8", "hello")
+        assert ann.offsets[-1] == f"a.{eight}:1:0"
+
+
+async def test_who_cannot_come_back_is_told_no_offset() -> None:
+    async with built() as house:
+        await house.one.do(PutConversation(conversation_id="7", member_ids=("ann", "bob")))
+        ann, bob = await house.one.connect("ann"), await house.one.connect("bob")
+        bob.session.trail = Trail("a")
+        await ann.join("7")
+        await bob.join("7")
+        await bob.say("7", "hello")
+        assert ann.messages == [1]
+        assert ann.offsets == []
