@@ -13,6 +13,7 @@ from tests.acceptance.sockets import Sockets
 from tests.acceptance.stage import FREELY, Stage
 from tests.clients import NodeClients
 from tests.conftest import missing
+from tests.http import http_client
 from tests.servers import RedisServer, ServerProcess, program, with_database
 
 Service = Callable[..., tuple[ServerProcess, ...]]
@@ -55,7 +56,7 @@ def servers(service: Service) -> tuple[ServerProcess, ...]:
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A session for requests."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+    async with http_client(timeout=aiohttp.ClientTimeout(total=10)) as session:
         yield session
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-import aiohttp
 import jwt
 import pytest
 
@@ -26,6 +25,7 @@ from tests.acceptance.stage import (
 )
 from tests.clients import NodeClient, NodeClients
 from tests.conftest import Serve
+from tests.http import http_client
 from tests.servers import ServerProcess
 
 ORIGIN = "https://app.example.com"
@@ -162,7 +162,7 @@ async def test_a_token_may_be_renewed_before_it_ends(stage: Stage) -> None:
 async def strict(serve: Serve, clients: NodeClients) -> AsyncIterator[Stage]:
     """A service that takes three bad tokens a minute from an address, and three connections of a user."""
     environment = {**FREELY, "RATE_LIMIT_AUTH_FAILURES": "3/minute", "MAX_CONNECTIONS_PER_USER": "3"}
-    async with aiohttp.ClientSession() as http:
+    async with http_client() as http:
         yield Stage(servers=(serve(environment),), clients=clients, http=http)
 
 

@@ -18,6 +18,7 @@ from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
 from messaging.transports.websocket import WebSockets
 from tests.gateway.house import built, token
+from tests.http import http_client
 from tests.stage import NO_RULES
 from tests.transports.rfc6455 import SECONDS, eventually
 
@@ -97,7 +98,7 @@ async def serving(
     origins: Origins = ORIGINS,
 ) -> AsyncIterator[Site]:
     """A site with one process behind it."""
-    async with built(rules=rules) as house, aiohttp.ClientSession() as http:
+    async with built(rules=rules) as house, http_client() as http:
         gateway = house.one.gateway
         entrance = Entrance(gateway, max_connections_per_address=max_connections_per_address)
         sockets = WebSockets(gateway, entrance, origins, limits=limits)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
+from tests.http import http_client
 from tests.transports.socketio.echo import EchoApp
 
 StartEcho = Callable[..., Awaitable[EchoApp]]
@@ -31,5 +32,5 @@ async def app(start: StartEcho) -> EchoApp:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(headers={"User-Agent": "a browser"}) as session:
+    async with http_client(headers={"User-Agent": "a browser"}) as session:
         yield session

@@ -11,6 +11,7 @@ import pytest
 from messaging.gateway import farewell
 from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
+from tests.http import http_client
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
@@ -66,7 +67,7 @@ async def test_polling_says_back_many_packets_text_and_binary(
 async def test_python_clients_get_no_more_packets_a_poll_than_they_take(
     app: EchoApp, http: aiohttp.ClientSession
 ) -> None:
-    async with aiohttp.ClientSession() as python:
+    async with http_client() as python:
         client = await RawPolling.open(python, app.url, ENGINE)
         sent = [f"4{number}" for number in range(40)]
         await client.post(*sent)

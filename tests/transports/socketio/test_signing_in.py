@@ -14,6 +14,7 @@ from messaging.gateway import farewell
 from messaging.transports.entrance import Entrance
 from messaging.transports.handshake import Limits
 from messaging.transports.origins import Origins
+from tests.http import http_client
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import Echo, EchoApp
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
@@ -168,6 +169,6 @@ async def test_a_cookie_counts_only_from_an_allowed_page(
     app = await start(origins=Origins(("*", "https://app.example")))
     for origin, answer in (("https://app.example", "44{"), ("https://other.example", "40{")):
         headers = {"Origin": origin, "Cookie": "access_token=bad"}
-        async with aiohttp.ClientSession(headers=headers) as browser:
+        async with http_client(headers=headers) as browser:
             ws = await RawWebSocket.open(browser, app.url)
             assert (await ws.connect()).startswith(answer)
