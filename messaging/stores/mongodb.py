@@ -3,26 +3,21 @@
 Writes are acknowledged by a majority that has them in its journal; reads come from the primary and show only
 what a majority has, so nothing that anybody was told can be undone. How messages get their places is in
 `mongodb_append.py`; saving and deleting conversations in `mongodb_conversations.py`; where devices stand in
-`mongodb_devices.py`; what the documents look like in `mongodb_documents.py`. Ids are strings and integers
-that were checked at the edge: nothing else of a client's ever stands in a filter.
+`mongodb_devices.py`; what the documents look like in `mongodb_documents.py`; what all of it stands on in
+`mongodb_base.py`. Ids are strings and integers that were checked at the edge: nothing else of a client's ever
+stands in a filter.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Final
 
-import pymongo
-from pymongo import AsyncMongoClient
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError
 
-from messaging.domain.errors import ClientError, Unavailable
+from messaging.domain.errors import ClientError
 from messaging.domain.ids import IdSource
 from messaging.domain.models import (
     Appended,
@@ -38,8 +33,8 @@ from messaging.domain.models import (
     Tail,
     User,
 )
-from messaging.service.ports import StoreRefused
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
+from messaging.stores.mongodb_base import MongoBase, NotAReplicaSet, answering
 from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
@@ -57,79 +52,20 @@ from messaging.stores.mongodb_documents import (
     user_from,
 )
 
-DEFAULT_DATABASE: Final = "messaging"
-_DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
-    "serverSelectionTimeoutMS": 3000,
-    # The port promises an answer within 5 seconds. PyMongo, looking for a server, notices the end of its time
-    # up to half a second late, and goes by this limit alone even where serverSelectionTimeoutMS is shorter.
-    "timeoutMS": 4400,
-    "appname": "messaging",
-}
+__all__ = ["MongoStore", "NotAReplicaSet"]
+
 _LAST_CHARACTER: Final = "\U0010ffff"
 
-# Wrong commands, filters or indexes of ours: a bug, not an outage.
-_BUG_CODES: Final = frozenset(
-    {
-        *(
-            2,
-            9,
-            14,
-            40,
-            52,
-            59,
-        ),  # BadValue FailedToParse TypeMismatch ConflictingUpdate… DollarPrefixed… NoCommand
-        *(85, 86),  # IndexOptionsConflict IndexKeySpecsConflict
-        11000,  # DuplicateKey, where none was expected
-    }
-)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Method = Callable[Concatenate["MongoStore", P], Coroutine[Any, Any, R]]
-
-
-class NotAReplicaSet(StoreRefused):
-    """The MongoDB server does not belong to a replica set."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "MongoDB has to run as a replica set (one node is enough), or neither transactions nor durable "
-            "writes work: start mongod with --replSet rs0 and run rs.initiate() once in mongosh."
-        )
-
-
-def _answering(method: Method[P, R]) -> Method[P, R]:
-    """A method that ends within the client's timeout, by Unavailable where MongoDB does not do its part."""
-
-    @functools.wraps(method)
-    async def call(self: MongoStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._working(), pymongo.timeout(self._seconds):
-            return await method(self, *args, **kwargs)
-
-    return call
-
-
-class MongoStore:
+class MongoStore(MongoBase):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
     """
 
     def __init__(self, uri: str, *, ids: Callable[[], int] | None = None) -> None:
-        given = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query)}
-        options = {name: each for name, each in _DEFAULT_OPTIONS.items() if name.lower() not in given}
-        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            w="majority",
-            journal=True,
-            readConcernLevel="majority",
-            readPreference="primary",
-            tz_aware=True,
-            tzinfo=UTC,
-            **options,
-        )
-        self._seconds: float = self._client.options.timeout or 5.0
-        self._database = database = self._client.get_default_database(DEFAULT_DATABASE)
+        super().__init__(uri)
+        database = self._database
         self._users = database["users"]
         self._found_conversations = database["conversations"]
         self._members = database["members"]
@@ -141,29 +77,8 @@ class MongoStore:
         self._conversations = Conversations(self._client, database)
         ids = ids or IdSource(lambda: datetime.now(UTC)).next
         self._appender = Appender(self._messages, self._found_conversations, ids)
-        self._running = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._closed = False
 
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        if self._closed:
-            raise Unavailable
-        self._running += 1
-        self._idle.clear()
-        try:
-            yield
-        except (ConnectionFailure, OperationFailure) as error:
-            if isinstance(error, OperationFailure) and error.code in _BUG_CODES:
-                raise
-            raise Unavailable from error
-        finally:
-            self._running -= 1
-            if self._running == 0:
-                self._idle.set()
-
-    @_answering
+    @answering
     async def open(self) -> None:
         """See `Store.open`. Raises NotAReplicaSet."""
         hello = await self._client.admin.command("hello")
@@ -179,7 +94,7 @@ class MongoStore:
         await self._idle.wait()
         await self._client.close()
 
-    @_answering
+    @answering
     async def ping(self) -> None:
         """See `Store.ping`. Writes, since a full disk or a lost majority still answers a ping."""
         now = {"$set": {"at": datetime.now(UTC)}}
@@ -187,7 +102,7 @@ class MongoStore:
 
     # users
 
-    @_answering
+    @answering
     async def put_user(self, profile: Profile) -> bool:
         """See `Store.put_user`."""
         change = {
@@ -197,13 +112,13 @@ class MongoStore:
         result = await self._users.update_one({"_id": profile.id}, change, upsert=True)
         return result.upserted_id is not None
 
-    @_answering
+    @answering
     async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
         """See `Store.users`."""
         found = self._users.find({"_id": {"$in": list(user_ids)}})
         return {each["_id"]: user_from(each) async for each in found}
 
-    @_answering
+    @answering
     async def find_users(self, prefix: str, *, limit: int, after: str | None = None) -> Sequence[Profile]:
         """See `Store.find_users`."""
         start = prefix.casefold()
@@ -213,26 +128,26 @@ class MongoStore:
         found = self._users.find(query).sort("_id", 1).limit(limit)
         return [profile_from(each) async for each in found]
 
-    @_answering
+    @answering
     async def set_status(self, user_id: str, status: Status) -> None:
         """See `Store.set_status`."""
         await self._users.update_one({"_id": user_id}, {"$set": {"status": status.value}})
 
-    @_answering
+    @answering
     async def set_last_seen(self, user_id: str, at: datetime) -> None:
         """See `Store.set_last_seen`."""
         await self._users.update_one({"_id": user_id}, {"$max": {"lastSeen": at}})
 
     # conversations
 
-    @_answering
+    @answering
     async def save(
         self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
     ) -> bool:
         """See `Store.save`."""
         return await self._conversations.save(conversation, put, remove)
 
-    @_answering
+    @answering
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """See `Store.conversation`."""
         found = await self._found_conversations.find_one({"_id": conversation_id})
@@ -246,7 +161,7 @@ class MongoStore:
             finally:
                 self._appender.forget(conversation_id)
 
-    @_answering
+    @answering
     async def member(self, conversation_id: str, user_id: str) -> Member | None:
         """See `Store.member`."""
         return await self._member(conversation_id, user_id)
@@ -256,7 +171,7 @@ class MongoStore:
         found = await self._members.find_one(query)
         return member_from(found, await self._cursors.find_one(query)) if found else None
 
-    @_answering
+    @answering
     async def members(
         self, conversation_id: str, *, limit: int, role: Role | None = None
     ) -> Sequence[Member]:
@@ -270,12 +185,12 @@ class MongoStore:
         by_user = {each["userId"]: each async for each in cursors}
         return [member_from(each, by_user.get(each["userId"])) for each in found]
 
-    @_answering
+    @answering
     async def memberships(self, user_id: str) -> Sequence[Membership]:
         """See `Store.memberships`. Five queries, however many there are."""
         return await self._memberships(user_id, {"userId": user_id})
 
-    @_answering
+    @answering
     async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
         """See `Store.membership`."""
         query = {"conversationId": conversation_id, "userId": user_id}
@@ -307,20 +222,20 @@ class MongoStore:
 
     # messages
 
-    @_answering
+    @answering
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         """See `Store.append`. An outage is an outcome of the drafts, not raised."""
         deadline = time.monotonic() + self._seconds
         async with self._client.start_session(causal_consistency=True) as session:
             return await self._appender.append(drafts, session, deadline=deadline)
 
-    @_answering
+    @answering
     async def message(self, message_id: int) -> Message | None:
         """See `Store.message`."""
         found = await self._messages.find_one({"_id": message_id})
         return message_from(found) if found else None
 
-    @_answering
+    @answering
     async def message_by_client_id(
         self, conversation_id: str, sender_id: str, client_message_id: str
     ) -> Message | None:
@@ -333,7 +248,7 @@ class MongoStore:
         found = await self._messages.find_one(query)
         return message_from(found) if found else None
 
-    @_answering
+    @answering
     async def history(
         self,
         conversation_id: str,
@@ -355,7 +270,7 @@ class MongoStore:
         messages = [message_from(each) async for each in page]
         return messages if forward else messages[::-1]
 
-    @_answering
+    @answering
     async def tails(self, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
         """See `Store.tails`. Three queries, however many there are."""
         tails = dict.fromkeys(conversation_ids, Tail())
@@ -370,7 +285,7 @@ class MongoStore:
             tails[where] = Tail(last_seq=seq, last_rev=rev, version=version)
         return tails
 
-    @_answering
+    @answering
     async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
         """See `Store.own_sent`."""
         query: Document = {"conversationId": conversation_id, "senderId": user_id}
@@ -381,13 +296,13 @@ class MongoStore:
 
     # reads
 
-    @_answering
+    @answering
     async def cursor(self, conversation_id: str, user_id: str) -> int:
         """See `Store.cursor`."""
         found = await self._cursors.find_one({"conversationId": conversation_id, "userId": user_id})
         return int(found["seq"]) if found else 0
 
-    @_answering
+    @answering
     async def mark_read(self, mark: ReadMark, *, own_read: int, keep: bool) -> int | None:
         """See `Store.mark_read`."""
         if mark.seq <= 0:
@@ -410,7 +325,7 @@ class MongoStore:
         except DuplicateKeyError:
             pass  # the first one stays
 
-    @_answering
+    @answering
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         """See `Store.read_marks`."""
         if after >= up_to:
@@ -420,7 +335,7 @@ class MongoStore:
 
     # invitations
 
-    @_answering
+    @answering
     async def invite(self, conversation_id: str, user_id: str, *, by: str, at: datetime) -> bool:
         """See `Store.invite`."""
         if not await self._existing([conversation_id]):
@@ -432,13 +347,13 @@ class MongoStore:
             return False
         return True
 
-    @_answering
+    @answering
     async def invited(self, conversation_id: str, user_id: str) -> bool:
         """See `Store.invited`."""
         query = {"conversationId": conversation_id, "userId": user_id}
         return await self._invitations.find_one(query) is not None
 
-    @_answering
+    @answering
     async def uninvite(self, conversation_id: str, user_id: str) -> bool:
         """See `Store.uninvite`."""
         query = {"conversationId": conversation_id, "userId": user_id}
@@ -446,13 +361,13 @@ class MongoStore:
 
     # devices
 
-    @_answering
+    @answering
     async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
         """See `Store.positions`. One query, however many there are."""
         found = self._positions.find({"userId": user_id, "device": device}, {"conversationId": 1, "seq": 1})
         return positions_from(await found.to_list())
 
-    @_answering
+    @answering
     async def keep_positions(
         self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
     ) -> None:
@@ -461,13 +376,6 @@ class MongoStore:
         existing = await self._existing(given)
         raised = {where: seq for where, seq in given.items() if where in existing}
         await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
-
-    async def _existing(self, conversation_ids: Collection[str]) -> frozenset[str]:
-        """Of deleted conversations nothing is kept any more: it would wait for a later namesake."""
-        if not conversation_ids:
-            return frozenset()
-        found = self._found_conversations.find({"_id": {"$in": list(conversation_ids)}}, {"_id": True})
-        return frozenset([each["_id"] async for each in found])
 
 
 async def _by(found: Any, key: str) -> dict[str, Document]:

@@ -1,0 +1,94 @@
+"""What all parts of the store in SQLite stand on: its two threads, and how jobs are given to them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+from messaging.domain.errors import Unavailable
+from messaging.stores import sqlite_schema as schema
+from messaging.stores import sqlite_writes as writes
+from messaging.stores.sqlite_schema import DatabaseRefused
+from messaging.stores.sqlite_thread import SqliteThread, is_passing
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LIMIT_SECONDS = 4.5  # how long a caller waits for the disk
+DEVICE_LIFE = timedelta(days=90)
+"""A device that was not seen for so long is forgotten when the store is opened."""
+
+
+class SqliteBase:
+    """The file `path`, or a database in memory with ":memory:".
+
+    `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._writer: SqliteThread | None = None
+        self._reader: SqliteThread | None = None
+        self._unlock: Callable[[], None] | None = None
+
+    async def open(self) -> None:
+        if self._writer is not None:
+            return
+        try:
+            await self._start()
+        except (sqlite3.Error, OSError) as error:
+            await self.close()
+            refused = f"The database {self._path} cannot be opened: {error}"
+            raise (Unavailable(refused) if is_passing(error) else DatabaseRefused(refused)) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
+        in_memory = self._path == schema.MEMORY
+        if not in_memory:
+            self._unlock = schema.lock(self._path)
+        connect = schema.connect_writer
+        self._writer = SqliteThread("sqlite-writer", lambda: connect(self._path), begin="BEGIN IMMEDIATE")
+        await self._writer.start()
+        with suppress(Unavailable):  # a full disk can still be read from; there is a next time
+            await self._write(writes.forget_devices, datetime.now(UTC) - DEVICE_LIFE)
+        if in_memory:  # a memory database belongs to its one connection
+            self._reader = self._writer
+            return
+        self._reader = SqliteThread("sqlite-reader", lambda: schema.connect_reader(self._path), begin="BEGIN")
+        await self._reader.start()
+
+    async def close(self) -> None:
+        # The reader first: the last connection to go writes the log back into the database.
+        for thread in (self._reader, self._writer):
+            if thread is not None:
+                await thread.close()
+        self._reader = self._writer = None
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
+
+    async def _read(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        return await _ask(self._reader, lambda db: work(db, *given, **named))
+
+    async def _write(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        return await _ask(self._writer, lambda db: work(db, *given, **named))
+
+
+async def _ask(thread: SqliteThread | None, work: Callable[[sqlite3.Connection], T]) -> T:
+    if thread is None:
+        raise Unavailable
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await thread.submit(work)
+    except TimeoutError:
+        raise Unavailable from None
