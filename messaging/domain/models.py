@@ -197,6 +197,8 @@ class Draft:
     device: str | None = None
     """The device that it came from, where the sender's dialect names devices."""
     created_at: datetime
+    hook: str | None = None
+    """Not None: the webhook is to be told of it, under this trace context (W3C traceparent) or none ("")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,3 +301,57 @@ class ConversationView:
     last_message: MessageView | None = None
     members: tuple[MemberView, ...] | None = None
     mine: Membership | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnection:
+    """That a user was sent away. `number` rises with every disconnection of anybody; of one user only the
+    last is kept. Their tokens that were issued up to `revoked_before` are refused; None: all stay good."""
+
+    user_id: str
+    number: int
+    revoked_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """Something that the webhook is to be told, at least once, in the order of its lane.
+
+    `type` is such as `message.created`, `data` a JSON object. What is told of a message is told as the
+    message is by then, which `message_id` names and `message` is; `data` adds to it.
+    """
+
+    id: int
+    lane: str
+    """Mostly a conversation's id: what happens there is told in order."""
+    type: str
+    at: datetime
+    data: str = "{}"
+    message_id: int | None = None
+    message: Message | None = None
+    trace: str = ""
+    """The trace context (W3C traceparent) in which it happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """One open connection, as administrators see it. `id` says where it stands in a list of all of them."""
+
+    id: str
+    user_id: str
+    process: str
+    dialect: str
+    address: str
+    device: str | None = None
+    connected_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView:
+    """One server process, as administrators see it. `users` are those with a connection there."""
+
+    id: str
+    started_at: datetime
+    users: int = 0
+    connections: tuple[tuple[str, int], ...] = ()
+    """How many there are of each dialect."""

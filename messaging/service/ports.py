@@ -5,6 +5,7 @@
     Presence    knows who   backplanes/memory.py  backplanes/redis.py
     RateLimits  counts      backplanes/memory.py  backplanes/redis.py
     Tokens      verifies    tokens.py
+    Census      asks all    gateway/census.py     service/context.py
 
 The contract suites in `tests/stores` and `tests/backplanes` hold every implementation to these words.
 """
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import Protocol
 
 from messaging.domain.errors import ClientError
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement, CensusTold
 from messaging.domain.models import (
     Appended,
     Conversation,
@@ -32,6 +33,7 @@ from messaging.domain.models import (
     Tail,
     User,
 )
+from messaging.service.duties import Duties
 
 Clock = Callable[[], datetime]
 """Gives the time: aware UTC, whole milliseconds."""
@@ -41,7 +43,7 @@ class StoreRefused(Exception):
     """The storage cannot be used as it is set up. The text says why, and how to mend it."""
 
 
-class Store(Protocol):
+class Store(Duties, Protocol):
     """Keeps users, conversations, members, messages and reads.
 
     Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:
@@ -205,13 +207,13 @@ class Bus(Protocol):
     The publishing process does not hear its own events. Nothing here waits for the network except `check`.
     """
 
-    async def start(self, deliver: Callable[[Event], None]) -> None:
+    async def start(self, deliver: Callable[[Announcement], None]) -> None:
         """Begin to listen; `deliver` gets every event of a subscribed topic. EVERYBODY always is one."""
 
     async def close(self) -> None:
         """Stop, within a second. Idempotent."""
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Announcement]) -> None:
         """Announce events to the other processes that subscribed to their topics. Never raises."""
 
     def subscribe(self, topic: str) -> Awaitable[None]:
@@ -252,6 +254,16 @@ class Presence(Protocol):
 
     async def everybody(self, place: str, *, limit: int) -> Sequence[str]:
         """Users who are there, in no particular order."""
+
+
+class Census(Protocol):
+    """Knows who is connected, over all processes that answer in time."""
+
+    async def take(
+        self, *, user_id: str | None = None, after: str | None = None, limit: int = 0
+    ) -> Sequence[CensusTold]:
+        """What each process says: what it is, and its first `limit` connections past the one with the id
+        `after`, by id; of one user where given. Takes at most 3 seconds."""
 
 
 ONLINE = ""

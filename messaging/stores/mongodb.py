@@ -34,7 +34,7 @@ from messaging.domain.models import (
     User,
 )
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
-from messaging.stores.mongodb_base import MongoBase, NotAReplicaSet, answering
+from messaging.stores.mongodb_base import NotAReplicaSet, answering
 from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
@@ -51,13 +51,14 @@ from messaging.stores.mongodb_documents import (
     searchable,
     user_from,
 )
+from messaging.stores.mongodb_duties import MongoDuties
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoBase):
+class MongoStore(MongoDuties):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.

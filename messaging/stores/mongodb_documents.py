@@ -56,6 +56,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
             where={"clientMessageId": {"$exists": True}},
         ),
         _index("conversationId", "senderId", "seq"),
+        _index("hooked", "seq", where={"hooked": {"$exists": True}}),
     ),
     "cursors": (
         _index("conversationId", "userId", unique=True),
@@ -75,6 +76,9 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     # Still unused: what a Socket.IO client that comes back within minutes needs (connection state recovery).
     "recoveries": (IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),),
     "deletions": (),
+    "disconnections": (_index("number", unique=True),),
+    "leases": (),
+    "hooks": (_index("lane", "_id"),),
 }
 """All collections with their indexes, beside the one on `_id`."""
 
@@ -191,6 +195,10 @@ def message_document(draft: Draft, seq: int, sender_seq: int) -> Document:
         document["replyTo"] = draft.reply_to
     if draft.device is not None:
         document["device"] = draft.device
+    if draft.hook is not None:
+        document["hooked"] = draft.conversation_id
+        if draft.hook:
+            document["hookTrace"] = draft.hook
     if draft.attachments:
         document["attachments"] = [_compact(each, _ATTACHMENT_FIELDS) for each in draft.attachments]
     return document

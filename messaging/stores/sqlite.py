@@ -32,13 +32,13 @@ from messaging.domain.models import (
 )
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
-from messaging.stores.sqlite_base import SqliteBase
+from messaging.stores.sqlite_duties import SqliteDuties
 from messaging.stores.sqlite_schema import DatabaseRefused
 
 __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
-class SqliteStore(SqliteBase):
+class SqliteStore(SqliteDuties):
     """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
 
     `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.

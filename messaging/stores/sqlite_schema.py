@@ -116,7 +116,24 @@ CREATE INDEX recoveries_by_end ON recoveries (expires_at);
 CREATE TABLE pings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 INSERT INTO pings VALUES (1, 0);
 """
-MIGRATIONS = (_FIRST,)
+_DUTIES = """
+-- Who was sent away, and up to when their tokens are refused. Numbers rise, over all users.
+CREATE TABLE disconnections (
+    user_id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, revoked_before INTEGER
+) WITHOUT ROWID;
+
+-- What webhooks still have to tell: of messages, and of other things.
+CREATE TABLE message_hooks (
+    conversation_id TEXT NOT NULL, seq INTEGER NOT NULL, message_id INTEGER NOT NULL, trace TEXT NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE hooks (
+    lane TEXT NOT NULL, id INTEGER NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL,
+    data TEXT NOT NULL, message_id INTEGER, trace TEXT NOT NULL,
+    PRIMARY KEY (lane, id)
+) WITHOUT ROWID;
+"""
+MIGRATIONS = (_FIRST, _DUTIES)
 """Step n brings a database of version n to n + 1."""
 
 

@@ -127,6 +127,7 @@ def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
         db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM invitations WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM positions WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM message_hooks WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
     return deleted
 
@@ -225,6 +226,8 @@ def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
     db.executemany(rows.INSERT_MESSAGE, [rows.message_row(message) for message in batch.new])
+    if batch.hooks:
+        db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes
 
 
@@ -233,6 +236,8 @@ class _Batch:
 
     def __init__(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> None:
         self.new: list[Message] = []
+        self.hooks: list[tuple[str, int, int, str]] = []
+        """Of which of them the webhook is to be told."""
         self._db = db
         self._last: dict[str, int | None] = {}
         self._sent: dict[tuple[str, str], int] = {}
@@ -248,6 +253,8 @@ class _Batch:
             return Appended(message=earlier, repeated=True)
         message = self._place(draft, last + 1)
         self.new.append(message)
+        if draft.hook is not None:
+            self.hooks.append((message.conversation_id, message.seq, message.id, draft.hook))
         return Appended(message=message)
 
     def _last_seq(self, conversation_id: str) -> int | None:
