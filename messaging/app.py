@@ -208,6 +208,7 @@ class Service:
             try:
                 await self.store.open()
                 await set_up(self.ctx, rooms=rooms, group=demo)
+                await self.gateway.sending_away.compare()
             except Unavailable as error:
                 logger.warning("the storage does not answer yet: %s", error.message)
                 await asyncio.sleep(_REOPEN_SECONDS)

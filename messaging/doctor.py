@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from messaging import __version__, logs
 from messaging.backplanes import Backplane
 from messaging.domain.errors import Unavailable
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement
 from messaging.service.ports import Store
 from messaging.settings import Settings, SettingsError, read_settings
 
@@ -121,7 +121,7 @@ async def check_store(store: Store) -> None:
 async def check_backplane(backplane: Backplane) -> None:
     """Return if what is said on the bus comes back."""
 
-    def ignore(event: Event) -> None:
+    def ignore(event: Announcement) -> None:
         del event
 
     try:

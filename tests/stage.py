@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from messaging.backplanes import Exchange, in_memory
 from messaging.domain.commands import Actor, Command, PutConversation, SendMessage
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement
 from messaging.domain.models import Identity, Message, Profile
 from messaging.domain.replies import Reply, Sent
 from messaging.service import handlers
@@ -48,7 +48,7 @@ class Stage:
 
     ctx: Context
     clock: Clock
-    events: list[Event] = field(default_factory=list)
+    events: list[Announcement] = field(default_factory=list)
 
     async def outcome(self, actor: Actor, command: Command) -> Outcome:
         """What a command leads to; its events are kept in `events` and noted as the hub would."""

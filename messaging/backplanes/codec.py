@@ -18,29 +18,29 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 import orjson
 
 from messaging.domain import events
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement
 
 Convert = Callable[[Any], Any]
 """Makes a value of one type from its JSON; TypeError, ValueError or KeyError when it is not one."""
 
 
-def encode(event: Event) -> bytes:
+def encode(event: Announcement) -> bytes:
     """The event as bytes. TypeError for text or numbers that JSON cannot carry."""
     return b'["%b",%b]' % (type(event).__name__.encode(), orjson.dumps(event))
 
 
-def decode(data: bytes) -> Event | None:
+def decode(data: bytes) -> Announcement | None:
     """The event that `encode` made these bytes of; None for what this version does not understand."""
     try:
         name, raw = orjson.loads(data)
-        return cast(Event, _events()[name](raw))
+        return cast(Announcement, _events()[name](raw))
     except (TypeError, ValueError, KeyError):
         return None
 
 
 @cache
 def _events() -> dict[str, Convert]:
-    return {cls.__name__: _dataclass(cls) for cls in get_args(events.Event)}
+    return {cls.__name__: _dataclass(cls) for cls in get_args(events.Announcement)}
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 from messaging.backplanes.budgets import LocalLimits
-from messaging.domain.events import EVERYBODY, Event, topic_of
+from messaging.domain.events import EVERYBODY, Announcement, topic_of
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ class MemoryBus:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._topics = {EVERYBODY}
-        self._deliver: Callable[[Event], None] | None = None
+        self._deliver: Callable[[Announcement], None] | None = None
 
-    async def start(self, deliver: Callable[[Event], None]) -> None:
+    async def start(self, deliver: Callable[[Announcement], None]) -> None:
         """As Bus.start."""
         self._deliver = deliver
         self._exchange.buses.append(self)
@@ -45,14 +45,14 @@ class MemoryBus:
         if self in self._exchange.buses:
             self._exchange.buses.remove(self)
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Announcement]) -> None:
         """As Bus.publish."""
         for bus in self._exchange.buses:
             if bus is not self:
                 # Not at once: the publisher is in the middle of something, and a network would take its time.
                 asyncio.get_running_loop().call_soon(bus.hear, tuple(events))
 
-    def hear(self, events: Sequence[Event]) -> None:
+    def hear(self, events: Sequence[Announcement]) -> None:
         """Deliver those of another bus's events that were subscribed to."""
         for event in events:
             if self._deliver is None or topic_of(event) not in self._topics:

@@ -15,7 +15,7 @@ from messaging.backplanes.codec import decode, encode
 from messaging.backplanes.redis_line import Address, Away, Line
 from messaging.backplanes.redis_listener import Listener
 from messaging.domain.errors import Unavailable
-from messaging.domain.events import EVERYBODY, Event, topic_of
+from messaging.domain.events import EVERYBODY, Announcement, topic_of
 
 CHECK_SECONDS = 1.0
 PUBLISH_PATIENCE_SECONDS = 1.0
@@ -34,7 +34,7 @@ class RedisBus:
         self._listener = Listener(address, self._hear)
         self._own_channel = self._channel(f"process:{self._process.decode()}")
         self._nonces: dict[bytes, asyncio.Future[None]] = {}
-        self._deliver: Callable[[Event], None] | None = None
+        self._deliver: Callable[[Announcement], None] | None = None
         self._unsendable = 0
 
     @property
@@ -42,7 +42,7 @@ class RedisBus:
         """How many events could not be announced so far."""
         return self._line.lost + self._unsendable
 
-    async def start(self, deliver: Callable[[Event], None]) -> None:
+    async def start(self, deliver: Callable[[Announcement], None]) -> None:
         """As Bus.start; returns when the bus hears, or after 100 ms all the same."""
         self._deliver = deliver
         self._listener.start()
@@ -53,7 +53,7 @@ class RedisBus:
         self._deliver = None
         await asyncio.gather(self._listener.close(), self._line.close())
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Announcement]) -> None:
         """As Bus.publish. What cannot be said now is dropped and counted."""
         for event in events:
             try:

@@ -96,5 +96,20 @@ SCHEMAS: dict[str, Document] = {
         online=FLAG,
         lastSeen=TIME | {"type": ["string", "null"]},
     ),
+    "Connection": shape(
+        {"device": TEXT},
+        id=TEXT,
+        userId=TEXT,
+        process=TEXT,
+        dialect=TEXT,
+        address=TEXT,
+        connectedAt=TIME,
+    ),
+    "Process": shape(
+        id=TEXT,
+        startedAt=TIME,
+        users=NUMBER,
+        connections={"type": "object", "additionalProperties": NUMBER, "description": "By dialect."},
+    ),
     "Error": shape(error=shape(code=words(Code), message=TEXT, details={"type": "object"})),
 }

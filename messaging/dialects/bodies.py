@@ -58,6 +58,18 @@ class Search(camel.ListPage):
     query = Text(required=True, data_key="q")
 
 
+class Connections(camel.ListPage):
+    """Which connections."""
+
+    user_id = UserId()
+
+
+class Disconnection(Schema):
+    """Whether a user's tokens are to be refused, too."""
+
+    revoke = Flag()
+
+
 class NewConversation(Schema):
     """A group or room to be made."""
 

@@ -36,6 +36,7 @@ _SECURITY: Mapping[Who, list[Document]] = {
     Who.COOKIE: [{"cookie": []}],
     Who.USER: [{"bearer": []}, {"cookie": []}],
     Who.SERVICE: [{"bearer": []}],
+    Who.ADMIN: [{"bearer": []}],
     Who.METRICS: [{"metrics": []}, {"bearer": []}],
 }
 

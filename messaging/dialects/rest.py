@@ -43,6 +43,7 @@ class Who(StrEnum):
     COOKIE = "whoever has the cookie"
     USER = "any signed-in user"
     SERVICE = "services of the host application"
+    ADMIN = "services and administrators"
     METRICS = "whoever has the metrics token, and services"
 
 

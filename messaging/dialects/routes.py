@@ -7,6 +7,7 @@ from typing import Any
 from messaging.dialects import bodies, camel, envelopes
 from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, items, reference, shape
 from messaging.dialects.rest import Route, Who
+from messaging.dialects.routes_admin import ADMIN_ROUTES
 from messaging.domain.commands import (
     ChangeConversation,
     Command,
@@ -293,4 +294,5 @@ ROUTES: tuple[Route[Any], ...] = (
         answer=reference("Status"),
         place=bodies.ThisUser(),
     ),
+    *ADMIN_ROUTES,
 )

@@ -19,7 +19,8 @@ DEFAULT_PAGE = 50
 class Actor:
     """Who asks, and from where.
 
-    `service` is true only where services may act for the host application (REST). `device` names the
+    `service` is true only where services may act for the host application, `admin` only where administrators
+    may (REST). `device` names the
     connection's device where its dialect has such names; `resumes` the one that it is, too, when another
     connection, maybe a dead one, still has that name. `budget` is the rate limit that counts its sends.
     `connection` tells this process's connections apart; empty for a request without one.
@@ -27,6 +28,7 @@ class Actor:
 
     identity: Identity
     service: bool = False
+    admin: bool = False
     device: str | None = None
     resumes: str | None = None
     budget: str = "messages"
@@ -290,6 +292,31 @@ class PutUser:
     profile: Profile
 
 
+# --- administration ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListConnections:
+    """Who is connected, over all processes; of one user where given."""
+
+    user_id: str | None = None
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetStats:
+    """How many connections each process has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisconnectUser:
+    """End all of a user's connections; `revoke` refuses the tokens that they were issued up to now, too."""
+
+    user_id: str
+    revoke: bool = True
+
+
 Command = (
     JoinConversation
     | LeaveConversation
@@ -319,4 +346,7 @@ Command = (
     | InviteMember
     | AcceptInvitation
     | PutUser
+    | ListConnections
+    | GetStats
+    | DisconnectUser
 )

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from messaging.domain.models import Conversation, ConversationView, Message, Notification, Profile, Status
+from messaging.domain.models import (
+    ConnectionView,
+    Conversation,
+    ConversationView,
+    Message,
+    Notification,
+    ProcessView,
+    Profile,
+    Status,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +169,36 @@ class Notified:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSentAway:
+    """An administrator disconnected a user: their connections end in every process, and tokens that were
+    issued up to `revoked_before` are good no more (None: all stay good). `number` is as in Disconnection."""
+
+    user_id: str
+    number: int
+    revoked_before: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CensusAsked:
+    """A process asks all others who is connected there. `question` is where the answers go."""
+
+    question: str
+    user_id: str | None = None
+    after: str | None = None
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CensusTold:
+    """A process's answer: what it is, and its first connections of those that were asked for."""
+
+    question: str
+    process: ProcessView
+    connections: tuple[ConnectionView, ...] = ()
+
+
 ConversationEvent = (
     MessageSent
     | TypingChanged
@@ -175,6 +214,13 @@ UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notifi
 """Events that go to one user's connections."""
 
 Event = ConversationEvent | UserEvent | PresenceChanged
+"""Whatever clients can be told."""
+
+ProcessEvent = UserSentAway | CensusAsked | CensusTold
+"""What processes tell one another, and no client hears of."""
+
+Announcement = Event | ProcessEvent
+"""Whatever can be announced to the other processes."""
 
 
 def conversation_of(event: ConversationEvent) -> Conversation:
@@ -198,11 +244,18 @@ def user_topic(user_id: str) -> str:
     return f"u:{user_id}"
 
 
-def topic_of(event: Event) -> str:
+def census_topic(question: str) -> str:
+    """The topic of the answers to a question of a process."""
+    return f"q:{question}"
+
+
+def topic_of(event: Announcement) -> str:
     """Where an event is announced to the other processes."""
     match event:
-        case PresenceChanged():
+        case PresenceChanged() | UserSentAway() | CensusAsked():
             return EVERYBODY
+        case CensusTold():
+            return census_topic(event.question)
         case MemberAdded() | MemberRemoved() | UnreadChanged() | DeviceChanged() | Notified():
             return user_topic(event.user_id)
         case (

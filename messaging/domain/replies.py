@@ -7,10 +7,12 @@ from datetime import datetime
 
 from messaging.domain.events import MessagesRead
 from messaging.domain.models import (
+    ConnectionView,
     Conversation,
     ConversationView,
     Identity,
     MessageView,
+    ProcessView,
     Profile,
     Status,
 )
@@ -167,6 +169,21 @@ class Pong:
     """The answer to nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionList:
+    """A page of connections over all processes that answered; `next` asks for the following one."""
+
+    connections: tuple[ConnectionView, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """The processes that answered, this one included."""
+
+    processes: tuple[ProcessView, ...]
+
+
 Reply = (
     Done
     | Joined
@@ -185,4 +202,6 @@ Reply = (
     | Missed
     | ContactList
     | Pong
+    | ConnectionList
+    | Stats
 )

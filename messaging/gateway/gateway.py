@@ -12,18 +12,28 @@ import secrets
 import time
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 
 from messaging.dialects.base import Request
 from messaging.domain.commands import Actor, Command, JoinConversation, LoadHistory, SendMessage
 from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
-from messaging.domain.events import DeviceChanged, Event, MessageSent
+from messaging.domain.events import (
+    Announcement,
+    CensusAsked,
+    CensusTold,
+    DeviceChanged,
+    MessageSent,
+    UserSentAway,
+)
 from messaging.domain.models import Identity
 from messaging.domain.replies import HistoryPage
 from messaging.gateway.attendance import Attendance
+from messaging.gateway.census import Census
 from messaging.gateway.comparison import COMPARE_SECONDS
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
 from messaging.gateway.hub import Hub
 from messaging.gateway.metrics import Metrics
+from messaging.gateway.sending_away import SendingAway
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
 from messaging.gateway.transport import Transport, Wire
@@ -56,12 +66,14 @@ class Gateway:
         max_connections_per_user: int = 50,
         metrics: Metrics | None = None,
     ) -> None:
-        self.ctx = ctx
+        self.sessions: dict[Session, None] = {}
+        self.census = Census(bus, self.sessions.keys(), ctx.clock)
+        self.ctx = ctx = replace(ctx, census=self.census)
         self.metrics = metrics or Metrics()
         self.tasks = Tasks()
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
         self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
-        self.sessions: dict[Session, None] = {}
+        self.sending_away = SendingAway(ctx, self._sessions_of)
         self.starting = False
         """Whether the storage is still being prepared; nobody is let in before."""
         self.draining = False
@@ -78,6 +90,9 @@ class Gateway:
         await self.ctx.presence.start(self.attendance.lost)
         self._clockwork = [
             asyncio.create_task(_every(COMPARE_SECONDS, self.hub.compare), name="compare positions"),
+            asyncio.create_task(
+                _every(COMPARE_SECONDS, self.sending_away.compare), name="compare disconnections"
+            ),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
         ]
 
@@ -144,12 +159,14 @@ class Gateway:
         resumes: str | None = None,
         after: int | None = None,
     ) -> Session:
-        """A session for a signed-in connection; RateLimited when the user has too many.
+        """A session for a signed-in connection; RateLimited when the user has too many, AuthFailed when
+        their token was taken back since.
 
         `device` is its name, unique among the user's connections; `resumes` the device whose positions it
         goes on from, when that name was not to be had; `after` the message that it wants to go
         on after.
         """
+        self.ctx.revocations.check(identity)
         follower = self.hub.followers.get(identity.profile.id)
         if follower is not None and len(follower.sessions) >= self._max_connections_per_user:
             raise RateLimited("You have too many connections.", retryAfter=60)
@@ -258,20 +275,34 @@ class Gateway:
             raise RoomNotFound
         return await history_page(self.ctx, conversation, command)
 
-    def publish(self, events: Iterable[Event]) -> None:
+    def publish(self, events: Iterable[Announcement]) -> None:
         """Tell everybody what happened: those connected here now, the other processes over the bus."""
         told = tuple(events)
         for event in told:
             try:
-                self.hub.announce(event)
+                self._announce(event)
             except Exception:  # the others must hear of it all the same
                 logger.exception("an event could not be told here")
         if told:
             self._bus.publish(told)
 
-    def _heard(self, event: Event) -> None:
+    def _announce(self, event: Announcement) -> None:
+        match event:
+            case UserSentAway():
+                self.sending_away.heard(event)
+            case CensusAsked():
+                self._bus.publish([self.census.answer(event)])
+            case CensusTold():
+                self.census.told(event)
+            case _:
+                self.hub.announce(event)
+
+    def _sessions_of(self, user_id: str) -> list[Session]:
+        return [session for session in self.sessions if session.user_id == user_id]
+
+    def _heard(self, event: Announcement) -> None:
         """Another process says that something happened."""
-        self.hub.announce(event)
+        self._announce(event)
         if isinstance(event, MessageSent):  # who typed here and sent there has stopped typing
             now = self.ctx.clock()
             self.publish(self.ctx.typists.stop(event.conversation.id, event.message.sender_id, now))

@@ -34,7 +34,7 @@ from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
 from messaging.gateway.catching_up import CatchingUp
-from messaging.gateway.farewell import SLOW, UNAVAILABLE, UNSIGNED, Farewell
+from messaging.gateway.farewell import REMOVED, SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
 from messaging.gateway.offset import Point, Trail
 from messaging.gateway.rendering import ended
@@ -53,6 +53,8 @@ STALL_SECONDS = 1.0
 else the nth of many commands would be told after n times the limit that the storage is away."""
 MAX_PENDING = 64
 """How many commands may wait to be started before the transport is told to stop reading."""
+
+SENT_AWAY = "An administrator has disconnected you."
 
 _TOGETHER: tuple[type[Command], ...] = (SendMessage, MarkRead)
 """Commands that may be in flight with others of their own kind."""
@@ -98,8 +100,10 @@ class Session:
         self.device = device
         self._resumes = resumes
         self.opened_at = time.monotonic()
+        self.connected_at = gateway.ctx.clock()
         self.connection = connection
         """This connection's name in this process."""
+        self._sent_away = False
         self.catching_up = CatchingUp(gateway, self) if wire.dialect.hears is Hears.ALL else None
         self._gateway = gateway
         self._transport = transport
@@ -167,7 +171,7 @@ class Session:
 
     def write(self, answer: Answer, ref: object | None = None) -> None:
         """Write an answer: its ack, if one was asked for, then its frames."""
-        if self.farewell is not None:
+        if self.farewell is not None or self._sent_away:
             return
         if answer.ack is not None and ref is not None:
             self._transport.write(self.wire.encode_ack(ref, answer.ack))
@@ -179,6 +183,8 @@ class Session:
     ) -> None:
         """Write an answer that does not count against the connection's bounds; see `drained`. `here` is the
         point that the client has reached with it, where it tells of a conversation that it hears."""
+        if self._sent_away:
+            return
         answer = self.wire.dialect.reply(request, reply, self._gateway.ctx.clock())
         if answer.ack is not None and ref is not None:
             self._transport.write_history(self.wire.encode_ack(ref, answer.ack))
@@ -201,6 +207,17 @@ class Session:
     def close(self, farewell: Farewell) -> None:
         """End the connection."""
         self._transport.close(farewell)
+
+    def send_away(self) -> None:
+        """An administrator disconnected the user: say so, deliver and begin nothing more, and end."""
+        if self._sent_away or self.farewell is not None:
+            return
+        self.write(self.wire.dialect.refusal(None, AuthFailed(SENT_AWAY), self._gateway.ctx.clock()))
+        self._sent_away = True
+        self._sign_in.close()
+        self.push = _discard
+        self._pending.clear()
+        self.close(REMOVED)
 
     @property
     def crowded(self) -> bool:
@@ -316,10 +333,13 @@ class Session:
         command = request.command
         if command is None:
             raise request.error or RuntimeError("a request is a command or an error")
+        if self._sent_away:
+            raise AuthFailed(SENT_AWAY)
         if came < self._stalled_at:
             raise Unavailable
         if not isinstance(command, Authenticate):
             self._sign_in.check()
+            self._gateway.ctx.revocations.check(self.actor.identity)
         if isinstance(command, JoinConversation):
             return await Join(self._gateway, self, request, command).run(ref)
         if isinstance(command, SendMessage | SetTyping) and command.conversation_id is not None:
@@ -346,7 +366,7 @@ class Session:
 
     def _renew(self, identity: Identity) -> None:
         """Go on with a new token, where the session had stopped."""
-        if self.farewell is not None:
+        if self.farewell is not None or self._sent_away:
             return
         for text in self._sign_in.renew(identity):
             self._transport.write_history(text)

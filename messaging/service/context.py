@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from messaging.domain.events import (
+    Announcement,
+    CensusTold,
     ConversationChanged,
     ConversationDeleted,
-    Event,
     MemberAdded,
     MemberRemoved,
     MessagesRead,
@@ -21,8 +22,9 @@ from messaging.domain.replies import Reply
 from messaging.service.committer import Committer
 from messaging.service.merging import Merging
 from messaging.service.policy import Policy
-from messaging.service.ports import Clock, Presence, RateLimits, Store, Tokens
+from messaging.service.ports import Census, Clock, Presence, RateLimits, Store, Tokens
 from messaging.service.recent import Recent
+from messaging.service.revocations import Revocations
 from messaging.service.typing import Typists
 
 SEAT_SECONDS = 1.0
@@ -35,7 +37,7 @@ class Outcome:
     """What a command leads to: the reply to the one who asked, then what everybody is told, in order."""
 
     reply: Reply
-    events: tuple[Event, ...] = ()
+    events: tuple[Announcement, ...] = ()
 
 
 class Wish(NamedTuple):
@@ -95,7 +97,7 @@ class Seats:
                 self._conversations.put(conversation_id, known)
         return known
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Announcement) -> None:
         """Forget what an event says is no longer so."""
         match event:
             case ConversationChanged(view=view):
@@ -163,6 +165,17 @@ class People:
         return {i: users[i].profile if i in users else Profile(id=i) for i in user_ids}
 
 
+class Nobody:
+    """A Census where nobody can connect: before there is a gateway."""
+
+    async def take(
+        self, *, user_id: str | None = None, after: str | None = None, limit: int = 0
+    ) -> Sequence[CensusTold]:
+        """As Census.take."""
+        del user_id, after, limit
+        return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The service's surroundings. One per process; handlers read it and never replace anything in it."""
@@ -178,6 +191,8 @@ class Context:
     seats: Seats
     people: People
     typists: Typists = field(default_factory=Typists)
+    revocations: Revocations = field(default_factory=Revocations)
+    census: Census = field(default_factory=Nobody)
     reads: Merging[tuple[str, str], Wish, Read] = field(default_factory=Merging)
     """Cursors that are being moved, by conversation and reader."""
 

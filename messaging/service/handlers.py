@@ -8,6 +8,7 @@ from typing import Any
 from messaging.domain import commands
 from messaging.domain.commands import Actor, Command
 from messaging.service import (
+    administration,
     conversations,
     devices,
     invitations,
@@ -51,4 +52,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.InviteMember: invitations.invite_member,
     commands.AcceptInvitation: invitations.accept_invitation,
     commands.PutUser: users.put_user,
+    commands.ListConnections: administration.list_connections,
+    commands.GetStats: administration.get_stats,
+    commands.DisconnectUser: administration.disconnect_user,
 }

@@ -14,11 +14,12 @@ from messaging.service.limits import count_query
 
 
 async def sign_in(ctx: Context, token: str) -> Identity:
-    """Who bears this token; from now on that user exists. AuthFailed when it is not good.
+    """Who bears this token; from now on that user exists. AuthFailed when it is not good, or not any more.
 
     The profile is what was known of the user, with what the token says on top.
     """
     identity = await ctx.tokens.verify(token)
+    ctx.revocations.check(identity)
     known = await ctx.people.known(identity.profile.id)
     profile = _merged(known, identity.profile)
     if profile != known:

@@ -67,6 +67,7 @@ class Operations:
             return True
         try:
             identity = await self._gateway.ctx.tokens.verify(token)
+            self._gateway.ctx.revocations.check(identity)
         except ClientError:
             return False
         return identity.service or identity.admin

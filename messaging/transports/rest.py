@@ -69,7 +69,7 @@ class Rest:
             asked = route.request(request.match_info, request.query, body)
             if asked.command is None:
                 return _response(rest.refusal(asked, asked.error or InvalidFormat()))
-            actor = Actor(identity=identity, service=identity.service)
+            actor = Actor(identity=identity, service=identity.service, admin=identity.admin)
             try:
                 outcome = await self._gateway.perform(actor, asked.command)
             except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal

@@ -114,6 +114,12 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
     "getStatus": [
         ("bob", "GET /api/users/<alice>/status", None, 200, {"userId", "status", "online", "lastSeen"})
     ],
+    "listConnections": [("service", "GET /api/admin/connections", None, 200, {"connections", "next"})],
+    "getStats": [("service", "GET /api/admin/stats", None, 200, {"connections", "processes"})],
+    "disconnectUser": [
+        ("service", "POST /api/admin/users/<bob>/disconnect", None, 200, {"success"}),
+        ("service", "POST /api/admin/users/<new>/disconnect", {"revoke": False}, 200, {"success"}),
+    ],
 }
 REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     "listConversations": [
@@ -178,6 +184,12 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     "getUser": [("alice", "GET /api/users/<new>", None, 404, "USER_NOT_FOUND")],
     "putUser": [("alice", "PUT /api/users/<alice>", {}, 403, "PERMISSION_DENIED")],
     "getStatus": [("stranger", "GET /api/users/<alice>/status", None, 404, "USER_NOT_FOUND")],
+    "listConnections": [("alice", "GET /api/admin/connections", None, 403, "PERMISSION_DENIED")],
+    "getStats": [("alice", "GET /api/admin/stats", None, 403, "PERMISSION_DENIED")],
+    "disconnectUser": [
+        ("alice", "POST /api/admin/users/<alice>/disconnect", None, 403, "PERMISSION_DENIED"),
+        ("service", "POST /api/admin/users/<bob>/disconnect", {"revoke": "x"}, 400, "INVALID_FORMAT"),
+    ],
 }
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from messaging.backplanes import Backplane, Exchange, in_memory, open_backplane
 from messaging.backplanes.redis import Address, RedisLimits
-from messaging.domain.events import EVERYBODY, Event
+from messaging.domain.events import EVERYBODY, Announcement
 from messaging.service.ports import ONLINE
 from tests.backplanes.samples import RULES, TOPIC, message_sent, presence_changed, until
 
-Heard = list[Event]
+Heard = list[Announcement]
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.real)])
@@ -134,7 +134,7 @@ async def test_who_raises_on_an_event_hears_the_next_one(another: Another) -> No
     await listening(here)
     heard: Heard = []
 
-    def deliver(event: Event) -> None:
+    def deliver(event: Announcement) -> None:
         heard.append(event)
         raise RuntimeError("a bug")
 

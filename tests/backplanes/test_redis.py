@@ -17,7 +17,7 @@ from redis.asyncio.connection import SSLConnection
 from messaging.backplanes import open_backplane
 from messaging.backplanes.redis import Address, RedisBus, RedisLimits, RedisPresence
 from messaging.domain.errors import Unavailable
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement
 from messaging.service.ports import ONLINE
 from tests.backplanes.samples import RULES, TOPIC, message_sent, presence_changed, until
 from tests.servers import RedisServer, free_port
@@ -34,7 +34,7 @@ class Process:
         self.bus = RedisBus(address)
         self.presence = RedisPresence(address, beat=BEAT, life=LIFE)
         self.limits = RedisLimits(address, RULES)
-        self.heard: list[Event] = []
+        self.heard: list[Announcement] = []
         self.lost: Lost = []
 
     async def start(self) -> None:
@@ -299,7 +299,7 @@ async def test_more_than_fits_is_dropped_and_counted(redis_url: str) -> None:
 async def test_prefixes_keep_services_apart(redis_url: str) -> None:
     address = Address(redis_url)
     ours, theirs = RedisBus(address, prefix="ours:"), RedisBus(address, prefix="theirs:")
-    heard: list[Event] = []
+    heard: list[Announcement] = []
     await ours.start(lambda _: None)
     await theirs.start(heard.append)
     ours.publish([presence_changed()])

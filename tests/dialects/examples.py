@@ -27,6 +27,7 @@ from messaging.domain.models import (
     SYSTEM,
     Attachment,
     Author,
+    ConnectionView,
     Conversation,
     ConversationView,
     Identity,
@@ -37,6 +38,7 @@ from messaging.domain.models import (
     Message,
     MessageView,
     Notification,
+    ProcessView,
     Profile,
     Reaction,
     Role,
@@ -44,6 +46,7 @@ from messaging.domain.models import (
 )
 from messaging.domain.replies import (
     Authenticated,
+    ConnectionList,
     ContactList,
     ConversationList,
     ConversationReply,
@@ -58,6 +61,7 @@ from messaging.domain.replies import (
     Pong,
     Reply,
     Sent,
+    Stats,
     UserList,
     UserReply,
     UserStatus,
@@ -175,6 +179,11 @@ NOTICES = (
 )
 
 
+CONNECTION = ConnectionView(
+    id="5/ab/1", user_id="5", process="ab", dialect="chat", address="10.0.0.1", connected_at=NOW
+)
+
+
 def events() -> list[Event]:
     """Every class of event, in all its forms."""
     unseen = MessagesRead(
@@ -247,4 +256,7 @@ def replies() -> list[Reply]:
         ContactList(statuses=(UserStatus(user_id="5", status=Status.AWAY, last_seen=NOW),)),
         ContactList(statuses=()),
         Pong(),
+        ConnectionList(connections=(CONNECTION, replace(CONNECTION, device="phone")), next="5/ab/1"),
+        ConnectionList(connections=()),
+        Stats(processes=(ProcessView(id="ab", started_at=NOW, users=1, connections=(("chat", 2),)),)),
     ]

@@ -21,10 +21,13 @@ from messaging.domain.commands import (
     Command,
     CreateConversation,
     DeleteConversation,
+    DisconnectUser,
     FindUsers,
     GetConversation,
+    GetStats,
     GetStatus,
     GetUser,
+    ListConnections,
     ListConversations,
     LoadHistory,
     MarkConversationRead,
@@ -143,6 +146,11 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
         PutUser(profile=Profile(id="5", first_name="Alice", email=examples.EMAIL)),
     ),
     ("getStatus", {"id": "5"}, {}, None, GetStatus(user_id="5")),
+    ("listConnections", {}, {}, None, ListConnections()),
+    ("listConnections", {}, {"userId": "5", "limit": "9"}, None, ListConnections(user_id="5", limit=9)),
+    ("getStats", {}, {}, None, GetStats()),
+    ("disconnectUser", {"id": "5"}, {}, None, DisconnectUser(user_id="5")),
+    ("disconnectUser", {"id": "5"}, {}, {"revoke": False}, DisconnectUser(user_id="5", revoke=False)),
 ]
 
 REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
@@ -172,6 +180,7 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("findUsers", {}, {}, None),
     ("findUsers", {}, {"q": " "}, None),
     ("putUser", {"id": "5"}, {}, {"name": 5}),
+    ("disconnectUser", {"id": "5"}, {}, {"revoke": "no"}),
 ]
 
 

@@ -17,7 +17,7 @@ from messaging.backplanes import Exchange, in_memory
 from messaging.dialects import DIALECTS
 from messaging.dialects.base import Dialect, Frame, Payload
 from messaging.domain.commands import Command
-from messaging.domain.events import Event
+from messaging.domain.events import Announcement
 from messaging.domain.models import Identity, Profile
 from messaging.gateway.farewell import LEFT, Farewell
 from messaging.gateway.gateway import Gateway
@@ -185,9 +185,9 @@ class LossyBus:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self.loses: Callable[[Event], bool] = lambda _event: False
+        self.loses: Callable[[Announcement], bool] = lambda _event: False
 
-    async def start(self, deliver: Callable[[Event], None]) -> None:
+    async def start(self, deliver: Callable[[Announcement], None]) -> None:
         """As Bus.start."""
         await self._bus.start(deliver)
 
@@ -195,7 +195,7 @@ class LossyBus:
         """As Bus.close."""
         await self._bus.close()
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[Announcement]) -> None:
         """As Bus.publish, but for what is lost."""
         self._bus.publish([event for event in events if not self.loses(event)])
 

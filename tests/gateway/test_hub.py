@@ -19,8 +19,8 @@ from messaging.domain.commands import (
     SendMessage,
 )
 from messaging.domain.events import (
+    Announcement,
     ConversationDeleted,
-    Event,
     MemberRemoved,
     MessageSent,
     UnreadChanged,
@@ -107,9 +107,9 @@ async def test_a_lost_message_at_the_end_is_found_by_comparing(street: House) ->
 
 async def test_a_message_that_comes_twice_is_told_once(street: House) -> None:
     alice, bob = await two(street)
-    told: list[Event] = []
+    told: list[Announcement] = []
 
-    def remembered(event: Event) -> bool:
+    def remembered(event: Announcement) -> bool:
         told.append(event)
         return False
 
@@ -291,7 +291,7 @@ async def test_unread_counts_come_on_connecting_and_merged_at_most_four_a_second
         loop = asyncio.get_running_loop()
         tell = house.one.gateway.hub.tell
 
-        def timed(sessions: Collection[object], event: Event) -> None:
+        def timed(sessions: Collection[object], event: Announcement) -> None:
             if isinstance(event, UnreadChanged) and event.user_id == "bob":
                 times.append(loop.time())
             tell(sessions, event)  # type: ignore[arg-type]
@@ -418,7 +418,7 @@ async def test_a_bug_in_telling_here_does_not_keep_it_from_the_others(
 ) -> None:
     alice, bob = await two(street)
 
-    def broken(_event: Event) -> None:
+    def broken(_event: Announcement) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(street.one.gateway.hub, "announce", broken)

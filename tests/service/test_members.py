@@ -25,7 +25,7 @@ from messaging.domain.errors import (
     RoomNotFound,
     UserNotFound,
 )
-from messaging.domain.events import ConversationChanged, Event, MemberAdded, MemberRemoved
+from messaging.domain.events import Announcement, ConversationChanged, MemberAdded, MemberRemoved
 from messaging.domain.models import Kind, Member, Role
 from messaging.domain.replies import ConversationList, ConversationReply, HistoryPage
 from messaging.stores.sqlite import SqliteStore
@@ -60,7 +60,7 @@ def remove(group_id: str, user_id: str) -> RemoveMember:
     return RemoveMember(conversation_id=group_id, user_id=user_id)
 
 
-def kinds(events: Sequence[Event]) -> list[type[Event]]:
+def kinds(events: Sequence[Announcement]) -> list[type[Announcement]]:
     return [type(event) for event in events]
 
 

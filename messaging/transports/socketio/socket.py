@@ -344,8 +344,12 @@ class EngineSocket(AsyncSocket):
             self._leave_polling(farewell)
 
     def _leave_polling(self, farewell: Farewell) -> None:
-        """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment."""
-        if farewell is not farewells.LOST:
+        """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment.
+
+        Not beside a DISCONNECT packet: official clients heed a payload's CLOSE first, and would come back.
+        After a DISCONNECT they close by themselves.
+        """
+        if farewell is not farewells.LOST and farewell.comes_back:
             self._outbox.append(CLOSE, live=False)
         polling = self.polling
         self._wake()
