@@ -8,7 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
@@ -28,7 +31,9 @@ from messaging.settings import Settings
 from messaging.stores.measured import measured
 from messaging.tokens import JsonWebTokens, mint
 from messaging.transports.entrance import Entrance
+from messaging.transports.figures import shown
 from messaging.transports.handshake import Limits
+from messaging.transports.neighbours import Neighbours, adopted
 from messaging.transports.operations import Operations
 from messaging.transports.origins import Origins
 from messaging.transports.rest import Rest
@@ -55,39 +60,70 @@ def now() -> datetime:
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
 
 
-def run(settings: Settings) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Which of several processes this is: where they meet, its place, and how often that was taken before."""
+
+    folder: Path
+    slot: int
+    starts: int
+
+
+def run(settings: Settings, worker: Worker | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Exits with 2 when it cannot start."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(serve(settings))
+            runner.run(serve(settings, worker))
         except (StoreRefused, OSError) as reason:
             sys.stderr.write(f"{reason}\n")
             sys.exit(2)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, worker: Worker | None = None) -> None:
     """Serve on the settings' host and port until a signal says to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = Service(settings)
+    service = Service(settings, worker)
     runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await _listen(runner, settings)
-        sys.stdout.write(banner(settings))
-        sys.stdout.flush()
-        await stop.wait()
+        await service.meet(runner)
+        await _listen(runner, settings, shared=worker is not None)
+        if worker is None:
+            sys.stdout.write(banner(settings))
+            sys.stdout.flush()
+            await stop.wait()
+        else:
+            await _stop_or_orphaned(stop, runner)
         logger.info("stopping: finishing what was begun")
         await service.gateway.drain(DRAIN_SECONDS)
     finally:
+        await service.part()
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+async def _stop_or_orphaned(stop: asyncio.Event, runner: web.AppRunner) -> None:
+    """Wait for the signal; or for the end of the supervisor, and leave its port to the next one at once."""
+    loop = asyncio.get_running_loop()
+    orphaned = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), orphaned.set)  # nothing is ever written there
+    waiting = [asyncio.create_task(event.wait()) for event in (stop, orphaned)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    loop.remove_reader(sys.stdin.fileno())
+    for task in waiting:
+        task.cancel()
+    if not stop.is_set():
+        logger.error("the supervisor is gone")
+        for site in list(runner.sites):
+            await site.stop()
+
+
+async def _listen(runner: web.AppRunner, settings: Settings, *, shared: bool) -> None:
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_port=shared or None)
+        await site.start()
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else "unknown"
         address = f"{settings.host} port {settings.port}"
@@ -125,12 +161,14 @@ def open_backplane(settings: Settings) -> Backplane:
 class Service:
     """One process's parts, put together. Nothing is connected before the web app starts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
         self.settings = settings
+        self.worker = worker
         self.metrics = Metrics()
         self.store = measured(open_store(settings), self.metrics.stored)
         self.backplane = open_backplane(settings)
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
+        self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None
         self.ctx = _context(settings, self.store, self.backplane)
         self.gateway = Gateway(
             self.ctx,
@@ -156,9 +194,25 @@ class Service:
             self.backplane.bus,
             metrics_token=self.settings.metrics_token,
             open_metrics=self.settings.development,
+            neighbours=self.neighbours,
         )
         app.add_routes([*operations.routes(), *rest.routes()])
         return app
+
+    async def meet(self, runner: web.AppRunner) -> None:
+        """Let the neighbours, if there are any, see this process's figures and hand connections over."""
+        if self.neighbours is None or self.worker is None:
+            return
+        slot, starts = self.worker.slot, self.worker.starts
+        self.metrics.watch("worker_starts", "How often this worker was started.", lambda: starts)
+        await self.neighbours.start(
+            partial(shown, self.metrics.registry, str(slot)), partial(adopted, runner)
+        )
+
+    async def part(self) -> None:
+        """Take nothing more from neighbours."""
+        if self.neighbours is not None:
+            await self.neighbours.close()
 
     def _mount_sockets(self, app: web.Application, entrance: Entrance, origins: Origins) -> None:
         settings = self.settings
@@ -175,6 +229,8 @@ class Service:
             redis_url=settings.redis_url,
             verify_certificates=not settings.redis_tls_insecure,
             trusted_hops=settings.trusted_hops,
+            mail=self.backplane.mail,
+            neighbours=self.neighbours,
         )
         mount(app, server)
         sockets = WebSockets(
@@ -223,9 +279,10 @@ def _tell_failure(opening: asyncio.Task[None]) -> None:
         logger.critical("the storage cannot be used: %s", reason)
 
 
-def banner(settings: Settings) -> str:
+def banner(settings: Settings, workers: int = 1) -> str:
     """What is printed at the start; in development mode with a ready token for each demo user."""
-    lines = [f"Messaging serves http://{settings.host}:{settings.port}"]
+    several = f" with {workers} workers" if workers > 1 else ""
+    lines = [f"Messaging serves http://{settings.host}:{settings.port}{several}"]
     if settings.development and settings.jwt_secret is not None:
         lines.append("Development mode: this machine only, SQLite, two users and their group 1.")
         for user in DEMO_USERS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -39,13 +40,42 @@ def main() -> None:
 
 
 @main.command()
-def serve() -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many processes share the port. More than one need MongoDB and Redis.",
+)
+def serve(workers: int) -> None:
     """Serve until SIGTERM or Ctrl-C."""
+    settings = _settings()
+    logs.set_up(settings.log_format, settings.log_level)
+    from messaging import app, supervisor
+
+    if workers == 1:
+        app.run(settings)
+        return
+    if mistakes := list(supervisor.several_mistakes(settings)):
+        _give_up(*mistakes)
+    try:
+        click.echo(app.banner(settings, workers), nl=False)
+        sys.exit(supervisor.supervise(settings, workers))
+    except OSError as wrong:
+        _give_up(str(wrong))
+
+
+@main.command(hidden=True)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("slot", type=int)
+@click.argument("starts", type=int)
+def worker(folder: Path, slot: int, starts: int) -> None:
+    """Be one of the processes that `serve --workers` starts."""
     settings = _settings()
     logs.set_up(settings.log_format, settings.log_level)
     from messaging import app
 
-    app.run(settings)
+    app.run(settings, app.Worker(folder=folder, slot=slot, starts=starts))
 
 
 @main.command()

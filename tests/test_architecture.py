@@ -26,6 +26,7 @@ FLOORS = {
     "app": 6,
     "settings": 6,
     "logs": 6,
+    "supervisor": 6,
     "doctor": 6,
     "cli": 6,
     "__main__": 6,

@@ -1,4 +1,4 @@
-"""Backplanes carry between processes: one file per kind, behind `service.ports` Bus, Presence, RateLimits."""
+"""Backplanes carry between processes: one file per kind, behind Bus, Mail, Presence, RateLimits (ports)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from messaging.backplanes.budgets import parse_rules
-from messaging.backplanes.memory import Exchange, MemoryBus, MemoryPresence
-from messaging.service.ports import Bus, Presence, RateLimits
+from messaging.backplanes.memory import Exchange, MemoryBus, MemoryMail, MemoryPresence
+from messaging.service.ports import Bus, Mail, Presence, RateLimits
 
 __all__ = ["Backplane", "Exchange", "in_memory", "open_backplane", "parse_rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backplane:
-    """What this process shares with the others. Bus and presence are started by who hears them."""
+    """What this process shares with the others. Bus, mail and presence are started by who hears them."""
 
     bus: Bus
+    mail: Mail
     presence: Presence
     limits: RateLimits
     dropped: Callable[[], int]
@@ -26,6 +27,7 @@ class Backplane:
     async def close(self) -> None:
         """Take this process's users out of all places, and stop; within 2 seconds. Idempotent."""
         await self.presence.close()
+        await self.mail.close()
         await self.bus.close()
         await self.close_limits()
 
@@ -40,13 +42,14 @@ def open_backplane(
     """
     if url is None:
         return in_memory(Exchange(rules))
-    from messaging.backplanes.redis import Address, RedisBus, RedisLimits, RedisPresence
+    from messaging.backplanes.redis import Address, RedisBus, RedisLimits, RedisMail, RedisPresence
 
     address = Address(url, verify_certificates=verify_certificates)
     bus = RedisBus(address, prefix=prefix)
     limits = RedisLimits(address, rules, prefix=prefix)
     return Backplane(
         bus=bus,
+        mail=RedisMail(address, prefix=prefix),
         presence=RedisPresence(address, prefix=prefix),
         limits=limits,
         dropped=lambda: bus.dropped,
@@ -62,6 +65,7 @@ def in_memory(exchange: Exchange) -> Backplane:
 
     return Backplane(
         bus=MemoryBus(exchange),
+        mail=MemoryMail(exchange),
         presence=MemoryPresence(exchange),
         limits=exchange.limits,
         dropped=lambda: 0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 
@@ -23,6 +24,7 @@ class Exchange:
     def __init__(self, rules: Mapping[str, str] | None = None) -> None:
         self.limits = LocalLimits(rules or {})
         self.buses: list[MemoryBus] = []
+        self.mail: dict[str, MemoryMail] = {}
         self.places: dict[str, dict[str, set[MemoryPresence]]] = {}
 
 
@@ -76,6 +78,40 @@ class MemoryBus:
 
     async def check(self) -> None:
         """As Bus.check; there is nothing in between that could be away."""
+
+
+class MemoryMail:
+    """A Mail between those that share an exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.name = secrets.token_hex(6)
+        self._others = exchange.mail
+        self._hear: Callable[[bytes], None] | None = None
+
+    async def start(self, hear: Callable[[bytes], None]) -> None:
+        """As Mail.start."""
+        self._hear = hear
+        self._others[self.name] = self
+
+    async def send(self, to: str, letter: bytes) -> bool:
+        """As Mail.send."""
+        self.post(to, letter)
+        return to in self._others
+
+    def post(self, to: str, letter: bytes) -> None:
+        """As Mail.post."""
+        if to in self._others:
+            asyncio.get_running_loop().call_soon(self._others[to].get, letter)
+
+    def get(self, letter: bytes) -> None:
+        """Take a letter that another process sent."""
+        if self._hear is not None:
+            self._hear(letter)
+
+    async def close(self) -> None:
+        """As Mail.close."""
+        self._hear = None
+        self._others.pop(self.name, None)
 
 
 class MemoryPresence:

@@ -2,6 +2,7 @@
 
     Store       keeps       stores/sqlite.py      stores/mongodb.py
     Bus         tells       backplanes/memory.py  backplanes/redis.py
+    Mail        carries     backplanes/memory.py  backplanes/redis.py
     Presence    knows who   backplanes/memory.py  backplanes/redis.py
     RateLimits  counts      backplanes/memory.py  backplanes/redis.py
     Tokens      verifies    tokens.py
@@ -225,6 +226,33 @@ class Bus(Protocol):
 
     async def check(self) -> None:
         """Return if a message sent on the bus comes back within a second; else raise Unavailable."""
+
+
+class Mail(Protocol):
+    """Carries letters to single processes, by their names.
+
+    A letter arrives once or not at all, and after those that this process sent there before it. What must
+    arrive is asked for again by who sent it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of this process: letters and digits, another one at each start."""
+
+    async def start(self, hear: Callable[[bytes], None]) -> None:
+        """Begin to get letters; `hear` is given each."""
+
+    async def send(self, to: str, letter: bytes) -> bool:
+        """Whether a process of that name is there; then it was sent the letter.
+
+        Raises Unavailable, within a second, when that cannot be told.
+        """
+
+    def post(self, to: str, letter: bytes) -> None:
+        """Send a letter without waiting whether anybody is there. Never raises."""
+
+    async def close(self) -> None:
+        """Stop, within a second. Idempotent."""
 
 
 class Presence(Protocol):

@@ -19,6 +19,8 @@ class Limits:
     pong_seconds: float = 20.0
     connect_seconds: float = 10.0
     """Between the Engine.IO handshake and the first namespace."""
+    confirm_seconds: float = 10.0
+    """How long another process may take to say whether its client has the answer to a poll."""
     max_frame_bytes: int = 64 * 1024
     max_body_bytes: int = 1_000_000
     max_queued_bytes: int = 1024 * 1024

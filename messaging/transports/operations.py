@@ -13,6 +13,8 @@ from messaging.domain.errors import ClientError
 from messaging.gateway.gateway import Gateway
 from messaging.service.ports import Bus, Store
 from messaging.transports.credentials import bearer
+from messaging.transports.figures import together
+from messaging.transports.neighbours import Neighbours
 
 _CHECK_SECONDS = 1.5
 
@@ -21,12 +23,20 @@ class Operations:
     """Health, readiness and metrics of this process."""
 
     def __init__(
-        self, gateway: Gateway, store: Store, bus: Bus, *, metrics_token: str | None, open_metrics: bool
+        self,
+        gateway: Gateway,
+        store: Store,
+        bus: Bus,
+        *,
+        metrics_token: str | None,
+        open_metrics: bool,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._gateway = gateway
         self._checks: dict[str, Callable[[], Awaitable[None]]] = {"store": store.ping, "bus": bus.check}
         self._metrics_token = metrics_token
         self._open_metrics = open_metrics
+        self._neighbours = neighbours
 
     def routes(self) -> list[web.RouteDef]:
         """What is served, and by whom."""
@@ -53,10 +63,13 @@ class Operations:
         return web.json_response(body, status=200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """The counters, for whoever has the metrics token or a service's."""
+        """The counters of all workers, for whoever has the metrics token or a service's."""
         if not (self._open_metrics or await self._may_see_metrics(request)):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
-        text = generate_latest(self._gateway.metrics.registry)
+        if self._neighbours is None:
+            text = generate_latest(self._gateway.metrics.registry)
+        else:
+            text = together(await self._neighbours.figures())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _may_see_metrics(self, request: web.Request) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,12 +22,14 @@ Service = Callable[..., tuple[ServerProcess, ...]]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """`service(environment, processes=1)` starts the real server, for all tests of a module."""
+    """`service(environment, processes=1, **how)` starts the real server, for all tests of a module."""
     with ExitStack() as running:
 
-        def start(environment: Mapping[str, str], processes: int = 1) -> tuple[ServerProcess, ...]:
+        def start(
+            environment: Mapping[str, str], processes: int = 1, **how: Any
+        ) -> tuple[ServerProcess, ...]:
             folders = [tmp_path_factory.mktemp("server") for _ in range(processes)]
-            servers = [ServerProcess(folder, {**FREELY, **environment}) for folder in folders]
+            servers = [ServerProcess(folder, {**FREELY, **environment}, **how) for folder in folders]
             for server in servers:
                 running.callback(server.kill)
                 server.start()

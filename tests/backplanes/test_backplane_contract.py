@@ -161,6 +161,34 @@ async def test_a_closed_bus_hears_nothing_and_can_be_closed_again(another: Anoth
     assert heard == []
 
 
+# --- mail ----------------------------------------------------------------------------------------------
+
+
+async def test_letters_reach_the_one_process_that_is_named_in_order(another: Another) -> None:
+    here, there, elsewhere = another(), another(), another()
+    letters: list[bytes] = []
+    others: list[bytes] = []
+    await there.mail.start(letters.append)
+    await elsewhere.mail.start(others.append)
+    sent = [bytes([number]) * 50_000 for number in range(20)]
+    for letter in sent[:-1]:
+        here.mail.post(there.mail.name, letter)
+    assert await here.mail.send(there.mail.name, sent[-1]) is True
+    await until(lambda: len(letters) == len(sent))
+    assert letters == sent
+    assert others == []
+
+
+async def test_it_is_known_when_nobody_has_the_name_of_a_letter(another: Another) -> None:
+    here, there = another(), another()
+    assert await here.mail.send("nobody", b"hello") is False
+    await there.mail.start(lambda _: None)
+    assert await here.mail.send(there.mail.name, b"hello") is True
+    await there.mail.close()
+    assert await here.mail.send(there.mail.name, b"hello") is False
+    here.mail.post("nobody", b"hello")
+
+
 # --- presence ------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 engine.py     Engine.IO over HTTP: requests, handshakes            (engineio.AsyncServer)
 socket.py     one Engine.IO connection: write, ping, close         (engineio.AsyncSocket)
 polling.py    its long-polling half          websocket.py   its WebSocket half
+elsewhere.py  requests whose session lives in another process: asking.py, answering.py, letters.py
 packets.py    the packets of both protocols, strictly read         (pure)
 server.py     Socket.IO: namespaces, sign-in, events, acks         (socketio.AsyncServer)
 namespace.py  what a namespace is to the server; one client's place in it

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -15,8 +17,10 @@ from messaging.gateway.farewell import Farewell
 from messaging.transports import strict_json
 from messaging.transports.handshake import Handshake, Limits, handshake_of
 from messaging.transports.origins import Origins
+from messaging.transports.socketio.elsewhere import Elsewhere, sid_of
 from messaging.transports.socketio.handshake import Refused, Sink
 from messaging.transports.socketio.packets import Engine
+from messaging.transports.socketio.polling import BodyTooLarge, HttpPoll, Poll, read_body, text_response
 from messaging.transports.socketio.socket import EngineSocket
 
 log = logging.getLogger(__name__)
@@ -34,6 +38,7 @@ class EngineServer(AsyncServer):
         origins: Origins,
         trusted_hops: int = 0,
         sink: Sink | None = None,
+        elsewhere: Elsewhere | None = None,
         **host: Any,
     ) -> None:
         super().__init__(
@@ -48,10 +53,21 @@ class EngineServer(AsyncServer):
         self._limits = limits
         self._origins = origins
         self._trusted_hops = trusted_hops
+        self._elsewhere = elsewhere
         self._draining = False
 
     def create_queue(self, *args: Any, **kwargs: Any) -> None:
         """Our sockets have an outbox instead."""
+
+    async def start(self) -> None:
+        """Begin to answer for sessions of this process whose requests come to another one."""
+        if self._elsewhere is not None:
+            await self._elsewhere.start(self)
+
+    async def stop(self) -> None:
+        """Answer nothing more."""
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """The handler of the Engine.IO path, for every method."""
@@ -79,31 +95,52 @@ class EngineServer(AsyncServer):
             raise Refused.bad_request()
         if sid is None:
             return await self._open(request, transport, headers)
-        if sid not in self.sockets:
-            raise Refused.unknown_session()
-        return await self._carry_on(self.sockets[sid], request, transport, headers)
-
-    async def _carry_on(
-        self, socket: EngineSocket, request: web.Request, transport: str, headers: dict[str, str]
-    ) -> web.StreamResponse:
+        if sid not in self.sockets and self._elsewhere is not None:
+            return await self._elsewhere.carry_on(sid, request, headers)
         if transport == WEBSOCKET:
-            return await socket.websocket(request)
-        if socket.upgraded or request.method not in ("GET", "POST"):
-            raise Refused.bad_request()
-        if request.method == "GET":
-            return await self._poll(socket, request, headers)
-        if socket.closed:
-            raise Refused.unknown_session()
-        return await socket.post(request, headers)
+            return await self._known(sid).websocket(request)
+        return await self._carry_on(sid, request, headers)
 
-    async def _poll(
-        self, socket: EngineSocket, request: web.Request, headers: dict[str, str]
-    ) -> web.StreamResponse:
+    async def _carry_on(self, sid: str, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+        if request.method == "GET":
+            poll = HttpPoll(request, headers)
+            await self.poll(sid, poll)
+            return poll.response
+        if request.method != "POST":
+            self._polling(sid)
+            raise Refused.bad_request()
+        try:
+            await self.post(sid, partial(read_body, request))
+        except BodyTooLarge:
+            raise web.HTTPRequestEntityTooLarge(self._limits.max_frame_bytes, 0, headers=headers) from None
+        return text_response("ok", headers)
+
+    async def poll(self, sid: str, poll: Poll) -> None:
+        """Deliver to a GET of this session, from wherever it came. Raises Refused."""
+        socket = self._polling(sid)
         last_words = socket.closed
-        response = await socket.poll(request, headers)
+        await socket.poll(poll)
         if last_words:
             self.forget(socket)
-        return response
+
+    async def post(self, sid: str, read: Callable[[int], Awaitable[str]]) -> None:
+        """Take a POST of this session, from wherever it came. Raises Refused and BodyTooLarge."""
+        socket = self._polling(sid)
+        if socket.closed:
+            raise Refused.unknown_session()
+        await socket.post(read)
+
+    def _known(self, sid: str) -> EngineSocket:
+        socket: EngineSocket | None = self.sockets.get(sid)
+        if socket is None:
+            raise Refused.unknown_session()
+        return socket
+
+    def _polling(self, sid: str) -> EngineSocket:
+        socket = self._known(sid)
+        if socket.upgraded:
+            raise Refused.bad_request()
+        return socket
 
     async def _open(
         self, request: web.Request, transport: str, headers: dict[str, str]
@@ -121,7 +158,9 @@ class EngineServer(AsyncServer):
         if transport == WEBSOCKET:
             return await self._speak(socket, request)
         socket.connected = True
-        return await socket.poll(request, headers)
+        poll = HttpPoll(request, headers)
+        await socket.poll(poll)
+        return poll.response
 
     async def _speak(self, socket: EngineSocket, request: web.Request) -> web.StreamResponse:
         try:
@@ -130,7 +169,9 @@ class EngineServer(AsyncServer):
             socket.end(farewells.LOST)
 
     def _admit(self, handshake: Handshake, sink: Sink) -> EngineSocket:
-        socket = EngineSocket(self, self.generate_id(), handshake, sink, self._limits)
+        secret: str = self.generate_id()
+        sid = secret if self._elsewhere is None else sid_of(self._elsewhere.name, secret)
+        socket = EngineSocket(self, sid, handshake, sink, self._limits)
         self.sockets[socket.sid] = socket
         sink.opened(socket)
         return socket

@@ -19,8 +19,8 @@ class Refused(Exception):
         self, code: int, message: str, *, status: int = 400, headers: Mapping[str, str] | None = None
     ):
         super().__init__(message)
-        self._body = strict_json.dumps({"code": code, "message": message})
-        self._status = status
+        self.body = strict_json.dumps({"code": code, "message": message})
+        self.status = status
         self._headers = headers or {}
 
     @classmethod
@@ -47,11 +47,18 @@ class Refused(Exception):
     def unsupported_version(cls) -> Self:
         return cls(5, "Unsupported protocol version")
 
+    @classmethod
+    def told(cls, status: int, body: str) -> Self:
+        """A refusal in the words of another process."""
+        refused = cls(3, "Bad request", status=status)
+        refused.body = body
+        return refused
+
     def response(self, headers: Mapping[str, str]) -> web.Response:
         """The answer, with the CORS headers of its request."""
         return web.Response(
-            text=self._body,
-            status=self._status,
+            text=self.body,
+            status=self.status,
             content_type="application/json",
             headers={**headers, **self._headers},
         )

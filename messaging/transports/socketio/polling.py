@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from aiohttp import web
 
-from messaging.gateway.outbox import Outbox
+from messaging.transports.line import LINGER_SECONDS
 from messaging.transports.socketio import packets
 
 READ_SECONDS = 20.0
@@ -15,22 +16,26 @@ NOOP = f"{packets.Engine.NOOP:d}"
 
 
 class BodyTooLarge(Exception):
-    """A POST body is larger than the limit."""
+    """A POST body, or a packet in it, is larger than its limit."""
 
 
-class Poll:
-    """The GET that waits for packets; at most one a connection."""
+class Poll(ABC):
+    """A GET that waits for packets, however it came here; at most one a connection."""
 
-    __slots__ = ("_request", "_woken")
+    max_bytes: int | None = None
+    """The most that it takes at once."""
 
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
+    def __init__(self) -> None:
         self._woken = asyncio.Event()
 
     @property
+    @abstractmethod
     def alive(self) -> bool:
-        """Whether its client still waits for the answer."""
-        return self._request.transport is not None
+        """Whether its client still waits for the answer, as far as is known."""
+
+    async def still_waits(self) -> bool:
+        """Whether its client really does."""
+        return self.alive
 
     def wake(self) -> None:
         """There is something to say, or nothing more to wait for."""
@@ -44,21 +49,51 @@ class Poll:
         except TimeoutError:
             return
 
-    async def answer(
-        self, outbox: Outbox[str | bytes], headers: dict[str, str], max_packets: int | None = None
-    ) -> web.StreamResponse:
-        """Write what waits in the outbox, or a no-op. What cannot be written is put back."""
-        if not self.alive:
-            return web.Response()
-        taken = outbox.take_all(max_entries=max_packets)
-        body = packets.SEPARATOR.join(packets.write_polling(data) for data, _ in taken) or NOOP
-        response = text_response(body, headers)
+    @abstractmethod
+    async def deliver(self, body: str) -> bool:
+        """Give its client these packets; False when they surely did not arrive.
+
+        Raises ConnectionError when they may have.
+        """
+
+    @abstractmethod
+    def cut(self) -> None:
+        """The connection has ended: do not wait for a client that does not take what is delivered."""
+
+
+class HttpPoll(Poll):
+    """A GET of this process."""
+
+    def __init__(self, request: web.Request, headers: dict[str, str]) -> None:
+        super().__init__()
+        self.response: web.StreamResponse = web.Response()
+        self._request = request
+        self._headers = headers
+        self._delivering = False
+
+    @property
+    def alive(self) -> bool:
+        return self._request.transport is not None
+
+    async def deliver(self, body: str) -> bool:
+        self.response = text_response(body, self._headers)
+        self._delivering = True
         try:
-            await response.prepare(self._request)
-            await response.write_eof()
+            await self.response.prepare(self._request)
+            await self.response.write_eof()
         except ConnectionError:
-            outbox.put_back(taken)
-        return response
+            return False
+        finally:
+            self._delivering = False
+        return True
+
+    def cut(self) -> None:
+        if self._delivering:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        if self._delivering and self._request.transport is not None:
+            self._request.transport.abort()
 
 
 def text_response(body: str, headers: dict[str, str]) -> web.Response:
@@ -71,6 +106,11 @@ def text_response(body: str, headers: dict[str, str]) -> web.Response:
 
 async def read_body(request: web.Request, max_bytes: int) -> str:
     """A POST body, however it comes in. Raises BodyTooLarge, or ValueError: no UTF-8, too slow."""
+    return (await read_bytes(request, max_bytes)).decode()
+
+
+async def read_bytes(request: web.Request, max_bytes: int) -> bytes:
+    """The same, as bytes."""
     if (request.content_length or 0) > max_bytes:
         raise BodyTooLarge
     pieces: list[bytes] = []
@@ -84,4 +124,4 @@ async def read_body(request: web.Request, max_bytes: int) -> str:
                     raise BodyTooLarge
     except TimeoutError as error:
         raise ValueError("too slow") from error
-    return b"".join(pieces).decode()
+    return b"".join(pieces)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,8 +20,8 @@ from messaging.gateway.outbox import Outbox
 from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.line import Line
 from messaging.transports.socketio.handshake import Refused, Sink
-from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine
-from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll, read_body, text_response
+from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine, write_polling
+from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll
 from messaging.transports.socketio.websocket import probed
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class EngineSocket(AsyncSocket):
         self._line: Line | None = None
         self._clear = False  # the line is open, and nothing waits before it
         self._poll: Poll | None = None
+        self._delivering: Poll | None = None
+        self._answering = asyncio.Lock()
         self._incoming = asyncio.Lock()
         self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
@@ -155,25 +158,25 @@ class EngineSocket(AsyncSocket):
 
     # In
 
-    async def post(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
-        """A polling POST: read whole, handled in order, and answered when it was taken."""
+    async def post(self, read: Callable[[int], Awaitable[str]]) -> None:
+        """A polling POST: read whole, handled in order, and answered when this returns.
+
+        `read` gives the body, of at most so many bytes. Raises BodyTooLarge, and Refused for what is no
+        payload; both end the connection.
+        """
         async with self._incoming:
             try:
-                body = await read_body(request, self._limits.max_body_bytes)
-                raws = body.split(SEPARATOR)
+                raws = (await read(self._limits.max_body_bytes)).split(SEPARATOR)
                 if any(len(raw) > self._limits.max_frame_bytes for raw in raws):
                     raise BodyTooLarge
                 await self._take_all([read_engine(raw, polling=True) for raw in raws])
             except BodyTooLarge:
                 self.end(farewells.TOO_LARGE)
-                raise web.HTTPRequestEntityTooLarge(
-                    self._limits.max_frame_bytes, 0, headers=headers
-                ) from None
+                raise
             except ValueError:
                 self.end(farewells.UNREADABLE)
         if self.farewell is farewells.UNREADABLE:
             raise Refused.bad_request()
-        return text_response("ok", headers)
 
     async def _take_all(self, taken: list[tuple[Engine, str | bytes]]) -> None:
         for kind, data in taken:
@@ -212,30 +215,45 @@ class EngineSocket(AsyncSocket):
 
     # Long polling
 
-    async def poll(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
-        """A polling GET: answered as soon as there is something to say."""
-        if self._poll is not None and self.polling:
+    async def poll(self, poll: Poll) -> None:
+        """A polling GET: delivered as soon as there is something to say. Raises Refused."""
+        if self._poll is not None and await self._poll.still_waits():
             self.end(farewells.UNREADABLE)
             raise Refused.bad_request()
         if self.upgraded:
             raise Refused.bad_request()
         self._wake()  # a poll whose client has gone away
-        poll = self._poll = Poll(request)
-        if not self._outbox and not self.closed:
-            await poll.wait(UPGRADE_POLL_SECONDS if self.upgrading else None)
-        if self._poll is poll:
-            self._poll = None
-        return await self._answer(poll, headers)
+        self._poll = poll
+        async with self._answering:  # what the poll before could not deliver comes first
+            if not self._outbox and not self.closed:
+                await poll.wait(UPGRADE_POLL_SECONDS if self.upgrading else None)
+            if self._poll is poll:
+                self._poll = None
+            await self._answer(poll)
 
-    async def _answer(self, poll: Poll, headers: dict[str, str]) -> web.StreamResponse:
+    async def _answer(self, poll: Poll) -> None:
         if self.upgraded:
-            return text_response(NOOP, headers)
-        response = await poll.answer(self._outbox, headers, self.handshake.max_poll_packets)
+            await poll.deliver(NOOP)
+            return
+        taken = self._outbox.take_all(poll.max_bytes, self.handshake.max_poll_packets) if poll.alive else []
+        if not await self._delivered(poll, SEPARATOR.join(write_polling(data) for data, _ in taken) or NOOP):
+            self._outbox.put_back(taken)
         if not self._outbox:
             self._tell_drained()
         else:
             self._wake()  # not all was written
-        return response
+
+    async def _delivered(self, poll: Poll, body: str) -> bool:
+        if not poll.alive:
+            return False
+        self._delivering = poll
+        try:
+            return await poll.deliver(body)
+        except ConnectionError:  # nobody knows: the client has to come back, and says what it missed
+            self.end(farewells.LOST)
+            return True
+        finally:
+            self._delivering = None
 
     # WebSocket
 
@@ -353,6 +371,8 @@ class EngineSocket(AsyncSocket):
             self._outbox.append(CLOSE, live=False)
         polling = self.polling
         self._wake()
+        if self._delivering is not None:
+            self._delivering.cut()
         if not polling and farewell in _LAST_WORDS:
             asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)
             return

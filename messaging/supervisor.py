@@ -1,0 +1,174 @@
+"""Supervisor: the small parent of several worker processes, which share one port (SO_REUSEPORT).
+
+It starts them, starts again whichever ends, forwards the signal to stop, and waits until all have drained. A
+worker knows by its standard input, which only the supervisor holds, that the supervisor is gone. It must
+not serve anything itself: what serves can fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from messaging.settings import Settings
+
+RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""How long a worker that ended is left alone, the longer the more often."""
+STEADY_SECONDS = 30.0
+"""A worker that lived so long begins again at the shortest time."""
+STOP_SECONDS = 19.0
+"""After so long a worker that was told to stop is killed."""
+PORT_SECONDS = 5.0
+"""How long the workers of a supervisor that was killed may hold the port."""
+CANNOT_START = 2
+"""The exit code of a process whose settings, port or storage cannot be used."""
+_MAX_PATH_BYTES = 80
+"""Unix sockets have short names; the worker's own comes behind the folder's."""
+
+logger = logging.getLogger("messaging.supervisor")
+
+
+def several_mistakes(settings: Settings) -> Iterator[str]:
+    """Why these settings do not allow several workers."""
+    if not hasattr(socket, "SO_REUSEPORT") or not hasattr(socket, "send_fds"):
+        yield "--workers: this system cannot share a port between processes; leave it out."
+    if settings.mongodb_uri is None:
+        yield "MONGODB_URI: must be set to serve with several workers; SQLite serves one process."
+    if settings.redis_url is None:
+        yield "REDIS_URL: must be set to serve with several workers; it is how they hear of each other."
+
+
+def supervise(settings: Settings, workers: int) -> int:
+    """Serve with so many workers until SIGTERM or SIGINT; the exit code. OSError when the port is taken."""
+    with reserved(settings.host, settings.port), meeting_place() as folder:
+        return asyncio.run(Supervisor(workers, folder).run())
+
+
+@contextmanager
+def meeting_place() -> Iterator[Path]:
+    """A folder for the workers' sockets that nobody else can look into."""
+    parent = tempfile.gettempdir()
+    if len(os.fsencode(parent)) > _MAX_PATH_BYTES:
+        parent = "/tmp"  # noqa: S108 - mkdtemp makes it safe
+    folder = Path(tempfile.mkdtemp(prefix="messaging-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def reserved(host: str, port: int) -> Iterator[None]:
+    """Hold a port for the workers, so that no other program takes it between two of them.
+
+    Raises OSError when another one has it; sharing would split its clients and ours at random.
+    """
+    end = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            for_us = [_bound(*address, shared=False) for address in _addresses(host, port)]
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                why = os.strerror(error.errno) if error.errno else "unknown"
+                raise OSError(f"HOST, PORT: cannot listen on {host} port {port}: {why}.") from error
+            time.sleep(0.1)
+    with contextlib.ExitStack() as held:
+        for probe in for_us:
+            probe.close()
+        for address in _addresses(host, port):
+            held.enter_context(_bound(*address, shared=True))
+        yield
+
+
+def _addresses(host: str, port: int) -> Sequence[tuple[int, Any]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+
+
+def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
+    """A socket that has the address and does not listen."""
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(address)
+    except OSError:
+        holder.close()
+        raise
+    return holder
+
+
+class Supervisor:
+    """Keeps `workers` processes running, which meet in `folder`."""
+
+    def __init__(self, workers: int, folder: Path) -> None:
+        self._workers = workers
+        self._folder = folder
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Until a signal says to stop, or until the workers turn out not to be able to start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await asyncio.gather(*(self._keep(slot) for slot in range(self._workers)))
+        return self._exit_code
+
+    async def _keep(self, slot: int) -> None:
+        """Run one worker, again and again."""
+        starts, failures = 0, 0
+        while not self._stopping.is_set():
+            starts += 1
+            since = time.monotonic()
+            code = await self._run_once(slot, starts)
+            if self._stopping.is_set():
+                self._exit_code = self._exit_code or code
+            elif code == CANNOT_START and starts == 1:
+                self._exit_code = CANNOT_START
+                self._stopping.set()
+            else:
+                failures = 0 if time.monotonic() - since > STEADY_SECONDS else failures + 1
+                await self._rest(slot, code, failures)
+
+    async def _rest(self, slot: int, code: int, failures: int) -> None:
+        pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS)) - 1] if failures else 0.0
+        logger.error("worker %d ended with %d; it is started again in %.1f s", slot, code, pause)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+
+    async def _run_once(self, slot: int, starts: int) -> int:
+        """Start a worker and wait for its end; once this is to stop, it has so long. Its exit code."""
+        arguments = ("-m", "messaging", "worker", str(self._folder), str(slot), str(starts))
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdin=asyncio.subprocess.PIPE
+        )
+        ended = asyncio.create_task(worker.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not ended.done():
+            worker.terminate()
+            await asyncio.wait([ended], timeout=STOP_SECONDS)
+        if not ended.done():
+            logger.error("worker %d did not stop in time, and is killed", slot)
+            worker.kill()
+        return await ended
