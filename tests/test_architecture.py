@@ -17,6 +17,7 @@ from tests.servers import ROOT
 FLOORS = {
     "domain": 1,
     "service": 2,
+    "outgoing": 3,
     "tokens": 3,
     "stores": 3,
     "backplanes": 3,

@@ -20,6 +20,7 @@ from messaging.domain.ids import SYSTEM_USER, IdSource
 from messaging.domain.models import SYSTEM, Conversation, Profile, Role
 from messaging.domain.replies import Reply
 from messaging.service.committer import Committer
+from messaging.service.hooks import Hooks
 from messaging.service.merging import Merging
 from messaging.service.policy import Policy
 from messaging.service.ports import Census, Clock, Presence, RateLimits, Store, Tokens
@@ -188,6 +189,7 @@ class Context:
     ids: IdSource
     policy: Policy
     committer: Committer
+    hooks: Hooks
     seats: Seats
     people: People
     typists: Typists = field(default_factory=Typists)
@@ -198,18 +200,27 @@ class Context:
 
 
 def make_context(
-    *, store: Store, presence: Presence, limits: RateLimits, tokens: Tokens, clock: Clock, policy: Policy
+    *,
+    store: Store,
+    presence: Presence,
+    limits: RateLimits,
+    tokens: Tokens,
+    clock: Clock,
+    policy: Policy,
+    webhooks: frozenset[str] = frozenset(),
 ) -> Context:
-    """A context on these ports."""
+    """A context on these ports. `webhooks` are the types of what a webhook wants to be told."""
+    ids = IdSource(clock)
     return Context(
         store=store,
         presence=presence,
         limits=limits,
         tokens=tokens,
         clock=clock,
-        ids=IdSource(clock),
+        ids=ids,
         policy=policy,
         committer=Committer(store),
+        hooks=Hooks(store, ids, clock, webhooks),
         seats=Seats(store),
         people=People(store),
     )

@@ -178,6 +178,7 @@ def _draft(
         client_message_id=command.client_message_id,
         device=actor.device,
         created_at=ctx.clock(),
+        hook=ctx.hooks.for_messages,
     )
 
 
