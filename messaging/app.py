@@ -175,6 +175,7 @@ class Service:
             self.backplane.bus,
             grace_seconds=settings.presence_grace_seconds,
             max_connections_per_user=settings.max_connections_per_user,
+            capacity=self.backplane.capacity,
             metrics=self.metrics,
         )
 
@@ -182,7 +183,9 @@ class Service:
         """All transports on one application; what they stand on lives as long as it does."""
         origins = Origins(self.settings.cors_origins, self.settings.development)
         entrance = Entrance(
-            self.gateway, max_connections_per_address=self.settings.max_connections_per_address
+            self.gateway,
+            max_connections_per_address=self.settings.max_connections_per_address,
+            capacity=self.backplane.capacity,
         )
         rest = Rest(self.gateway, entrance, origins, trusted_hops=self.settings.trusted_hops)
         app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=[rest.middleware()])

@@ -1,4 +1,4 @@
-"""Backplanes carry between processes: one file per kind, behind Bus, Mail, Presence, RateLimits (ports)."""
+"""Backplanes carry between processes: one file per kind, behind the Protocols of service/ports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from messaging.backplanes.budgets import parse_rules
 from messaging.backplanes.memory import Exchange, MemoryBus, MemoryMail, MemoryPresence
-from messaging.service.ports import Bus, Mail, Presence, RateLimits
+from messaging.service.ports import Bus, Capacity, Mail, Presence, RateLimits
 
 __all__ = ["Backplane", "Exchange", "in_memory", "open_backplane", "parse_rules"]
 
@@ -20,8 +20,10 @@ class Backplane:
     mail: Mail
     presence: Presence
     limits: RateLimits
+    capacity: Capacity
     dropped: Callable[[], int]
     """How many events the bus could not announce so far."""
+    close_capacity: Callable[[], Awaitable[None]]
     close_limits: Callable[[], Awaitable[None]]
 
     async def close(self) -> None:
@@ -30,6 +32,7 @@ class Backplane:
         await self.mail.close()
         await self.bus.close()
         await self.close_limits()
+        await self.close_capacity()
 
 
 def open_backplane(
@@ -42,11 +45,19 @@ def open_backplane(
     """
     if url is None:
         return in_memory(Exchange(rules))
-    from messaging.backplanes.redis import Address, RedisBus, RedisLimits, RedisMail, RedisPresence
+    from messaging.backplanes.redis import (
+        Address,
+        RedisBus,
+        RedisCapacity,
+        RedisLimits,
+        RedisMail,
+        RedisPresence,
+    )
 
     address = Address(url, verify_certificates=verify_certificates)
     bus = RedisBus(address, prefix=prefix)
     limits = RedisLimits(address, rules, prefix=prefix)
+    capacity = RedisCapacity(address, prefix=prefix)
     return Backplane(
         bus=bus,
         mail=RedisMail(address, prefix=prefix),
@@ -54,6 +65,8 @@ def open_backplane(
         limits=limits,
         dropped=lambda: bus.dropped,
         close_limits=limits.close,
+        capacity=capacity,
+        close_capacity=capacity.close,
     )
 
 
@@ -70,4 +83,6 @@ def in_memory(exchange: Exchange) -> Backplane:
         limits=exchange.limits,
         dropped=lambda: 0,
         close_limits=nothing_to_close,
+        capacity=exchange.capacity,
+        close_capacity=nothing_to_close,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 
@@ -23,6 +24,7 @@ class Exchange:
 
     def __init__(self, rules: Mapping[str, str] | None = None) -> None:
         self.limits = LocalLimits(rules or {})
+        self.capacity = LocalCapacity()
         self.buses: list[MemoryBus] = []
         self.mail: dict[str, MemoryMail] = {}
         self.places: dict[str, dict[str, set[MemoryPresence]]] = {}
@@ -78,6 +80,26 @@ class MemoryBus:
 
     async def check(self) -> None:
         """As Bus.check; there is nothing in between that could be away."""
+
+
+class LocalCapacity:
+    """A Capacity of one process, or of several that share it."""
+
+    def __init__(self) -> None:
+        self.held: Counter[tuple[str, str]] = Counter()
+
+    async def take(self, kind: str, key: str, limit: int) -> bool:
+        """As Capacity.take."""
+        if self.held[kind, key] >= limit:
+            return False
+        self.held[kind, key] += 1
+        return True
+
+    def give_back(self, kind: str, key: str) -> None:
+        """As Capacity.give_back."""
+        self.held[kind, key] -= 1
+        if self.held[kind, key] <= 0:
+            del self.held[kind, key]
 
 
 class MemoryMail:

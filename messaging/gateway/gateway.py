@@ -14,6 +14,7 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
+from messaging.backplanes.memory import LocalCapacity
 from messaging.dialects.base import Request
 from messaging.domain.commands import Actor, Command, JoinConversation, LoadHistory, SendMessage
 from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
@@ -42,9 +43,10 @@ from messaging.service.context import Context, Outcome, Result
 from messaging.service.handlers import HANDLERS
 from messaging.service.limits import refuse_after
 from messaging.service.policy import AUTH_FAILURES
-from messaging.service.ports import Bus
+from messaging.service.ports import Bus, Capacity
 from messaging.service.reading import history_page
 
+USER = "user"
 COMMAND_SECONDS = 5.0
 """The longest that a command may take."""
 _TYPING_TICK_SECONDS = 1.0
@@ -64,11 +66,13 @@ class Gateway:
         *,
         grace_seconds: float = 5.0,
         max_connections_per_user: int = 50,
+        capacity: Capacity | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.sessions: dict[Session, None] = {}
         self.census = Census(bus, self.sessions.keys(), ctx.clock)
         self.ctx = ctx = replace(ctx, census=self.census)
+        self._capacity = capacity or LocalCapacity()
         self.metrics = metrics or Metrics()
         self.tasks = Tasks()
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
@@ -148,7 +152,7 @@ class Gateway:
         """Somebody who is connected from there tried a bad token."""
         self.tasks.start(self.ctx.limits.take(AUTH_FAILURES, peer))
 
-    def admit(
+    async def admit(
         self,
         identity: Identity,
         wire: Wire,
@@ -166,10 +170,7 @@ class Gateway:
         goes on from, when that name was not to be had; `after` the message that it wants to go
         on after.
         """
-        self.ctx.revocations.check(identity)
-        follower = self.hub.followers.get(identity.profile.id)
-        if follower is not None and len(follower.sessions) >= self._max_connections_per_user:
-            raise RateLimited("You have too many connections.", retryAfter=60)
+        await self._make_room(identity)
         session = Session(
             self,
             identity,
@@ -185,6 +186,16 @@ class Gateway:
         self.metrics.opened(wire.dialect.name)
         logger.info("WS_CONNECT: UserID=%s, IP=%s, Dialect=%s", session.user_id, peer, wire.dialect.name)
         return session
+
+    async def _make_room(self, identity: Identity) -> None:
+        user = identity.profile.id
+        if not await self._capacity.take(USER, user, self._max_connections_per_user):
+            raise RateLimited("You have too many connections.", retryAfter=60)
+        try:
+            self.ctx.revocations.check(identity)  # last: from here on nothing waits until they are known
+        except ClientError:
+            self._capacity.give_back(USER, user)
+            raise
 
     async def started(self, session: Session) -> None:
         """A session begins: follow its user's conversations, say what is unread, and that they are here."""
@@ -207,6 +218,7 @@ class Gateway:
     def ended(self, session: Session) -> None:
         """A session's connection is gone."""
         self.sessions.pop(session, None)
+        self._capacity.give_back(USER, session.user_id)
         self.hub.hearing.end(session)
         self._forget(session)
         now = self.ctx.clock()

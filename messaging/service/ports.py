@@ -5,6 +5,7 @@
     Mail        carries     backplanes/memory.py  backplanes/redis.py
     Presence    knows who   backplanes/memory.py  backplanes/redis.py
     RateLimits  counts      backplanes/memory.py  backplanes/redis.py
+    Capacity    counts      backplanes/memory.py  backplanes/redis.py
     Tokens      verifies    tokens.py
     Census      asks all    gateway/census.py     service/context.py
 
@@ -312,6 +313,22 @@ class RateLimits(Protocol):
 
     def give_back(self, budget: str, key: str) -> None:
         """Uncount one that turned out not to be used."""
+
+
+class Capacity(Protocol):
+    """Counts what users and addresses have at the moment, over all processes: connections.
+
+    What a process had that died stops counting within 10 seconds. Counts alone when the others are away.
+    """
+
+    async def take(self, kind: str, key: str, limit: int) -> bool:
+        """Count one more; or count nothing and return False, when there would be more than `limit`.
+
+        Takes at most 50 ms.
+        """
+
+    def give_back(self, kind: str, key: str) -> None:
+        """Count one less."""
 
 
 class Tokens(Protocol):

@@ -7,12 +7,14 @@ but only with a bad token: nobody pays for a neighbour's failures.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Protocol
 
+from messaging.backplanes.memory import LocalCapacity
 from messaging.domain.errors import ClientError, RateLimited, Unavailable
 from messaging.domain.models import Identity
+from messaging.service.ports import Capacity
 
+ADDRESS = "address"
 MAX_REMEMBERED = 10_000
 _RETRY_SECONDS = 60.0
 
@@ -28,35 +30,36 @@ class SignIn(Protocol):
 
 
 class Entrance:
-    """Counts the connections of each address, and remembers who failed too often."""
+    """Counts the connections of each address over all processes, and remembers who failed too often here."""
 
-    def __init__(self, gateway: SignIn, *, max_connections_per_address: int = 1000) -> None:
+    def __init__(
+        self,
+        gateway: SignIn,
+        *,
+        max_connections_per_address: int = 1000,
+        capacity: Capacity | None = None,
+    ) -> None:
         self._gateway = gateway
         self._max_connections = max_connections_per_address
-        self._connections: Counter[str] = Counter()
+        self._capacity = capacity or LocalCapacity()
         self._limited_until: dict[str, float] = {}
 
     async def opening(self, peer: str, token: str | None) -> None:
-        """Somebody wants to connect, with this token as far as it can be seen yet.
+        """Somebody wants to connect, with this token as far as it can be seen yet; `closed` ends what this
+        begins.
 
         RateLimited or Unavailable: refuse.
         """
         if self._gateway.draining:
             raise Unavailable("This server is shutting down.")
-        if self._connections[peer] >= self._max_connections:
-            raise RateLimited("Too many connections from this address.", retryAfter=int(_RETRY_SECONDS))
         if token is not None and self._limited_until.get(peer, 0.0) > _now():
             await self._refuse_bad(peer, token)
-
-    def opened(self, peer: str) -> None:
-        """They connected."""
-        self._connections[peer] += 1
+        if not await self._capacity.take(ADDRESS, peer, self._max_connections):
+            raise RateLimited("Too many connections from this address.", retryAfter=int(_RETRY_SECONDS))
 
     def closed(self, peer: str) -> None:
         """They are gone."""
-        self._connections[peer] -= 1
-        if self._connections[peer] <= 0:
-            del self._connections[peer]
+        self._capacity.give_back(ADDRESS, peer)
 
     async def sign_in(self, token: str | None, peer: str) -> Identity:
         """The gateway's answer; remembers those who tried too often."""

@@ -125,7 +125,6 @@ class WebSockets:
             await self._entrance.opening(peer, visit.handshake.token)
         except ClientError as error:
             return _refused(error)
-        self._entrance.opened(peer)
         try:
             return await self._sign_in(visit)
         finally:
@@ -134,7 +133,7 @@ class WebSockets:
     async def _sign_in(self, visit: _Visit) -> web.StreamResponse:
         try:
             identity = await self._entrance.sign_in(visit.handshake.token, visit.handshake.peer)
-            session, connection = self._admit(visit, identity)
+            session, connection = await self._admit(visit, identity)
         except RateLimited as error:
             return _refused(error)
         except ClientError as error:
@@ -149,10 +148,10 @@ class WebSockets:
             self._devices.discard(device)
             self._connections.discard(connection)
 
-    def _admit(self, visit: _Visit, identity: Identity) -> tuple[Session, Connection]:
+    async def _admit(self, visit: _Visit, identity: Identity) -> tuple[Session, Connection]:
         connection = Connection(self._limits, self._joining(visit))
         device, resumes = self._device(visit.wished_device, identity.profile.id)
-        session = self._gateway.admit(
+        session = await self._gateway.admit(
             identity,
             visit.wire,
             connection,

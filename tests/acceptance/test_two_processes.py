@@ -25,6 +25,7 @@ from tests.acceptance.stage import (
     new_id,
     refused,
     say,
+    token,
 )
 from tests.clients import NodeClient, NodeClients
 from tests.conftest import Serve
@@ -203,6 +204,32 @@ async def test_ten_messages_are_ten_over_both_processes_and_services_are_exempt(
     for number in range(15):
         sent = await stage.rest("POST", path, {"content": str(number), "senderId": alice})
         assert sent.status == 201
+
+
+async def test_a_user_has_a_limited_number_of_connections_over_both_processes(
+    serve: Serve, on_mongodb_and_redis: dict[str, str], http: aiohttp.ClientSession
+) -> None:
+    environment = {**FREELY, **on_mongodb_and_redis, "MAX_CONNECTIONS_PER_USER": "3"}
+    servers = [serve(environment), serve(environment)]
+
+    async def connect(process: int) -> aiohttp.ClientWebSocketResponse:
+        return await http.ws_connect(f"{servers[process].url}/ws/rooms?token={token(alice)}")
+
+    alice = new_id()
+    opened = [await connect(process) for process in (0, 1, 0)]
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+        await connect(1)
+    await opened[0].close()
+
+    async def room() -> bool:
+        try:
+            opened.append(await connect(1))
+        except aiohttp.WSServerHandshakeError:
+            return False
+        return True
+
+    await eventually(room)
+    await asyncio.gather(*(ws.close() for ws in opened))
 
 
 # --- faults ------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from messaging.backplanes import Backplane, Exchange, in_memory, open_backplane
-from messaging.backplanes.redis import Address, RedisLimits
+from messaging.backplanes.redis import Address, RedisCapacity, RedisLimits
 from messaging.domain.events import EVERYBODY, Announcement
 from messaging.service.ports import ONLINE
 from tests.backplanes.samples import RULES, TOPIC, message_sent, presence_changed, until
@@ -37,7 +37,14 @@ async def another(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], 
 def patient(url: str) -> Backplane:
     """Over Redis; exact counts also on a machine that is too busy for 50 ms."""
     limits = RedisLimits(Address(url), RULES, patience=5)
-    return replace(open_backplane(url, rules=RULES), limits=limits, close_limits=limits.close)
+    capacity = RedisCapacity(Address(url), patience=5)
+    return replace(
+        open_backplane(url, rules=RULES),
+        limits=limits,
+        close_limits=limits.close,
+        capacity=capacity,
+        close_capacity=capacity.close,
+    )
 
 
 Another = Callable[[], Backplane]
@@ -159,6 +166,28 @@ async def test_a_closed_bus_hears_nothing_and_can_be_closed_again(another: Anoth
     there.bus.publish([message_sent()])
     await here.bus.check()
     assert heard == []
+
+
+# --- capacity ------------------------------------------------------------------------------------------
+
+
+async def test_a_limit_holds_over_all_processes_until_somebody_goes(another: Another) -> None:
+    here, there = another(), another()
+    taken = [await backplane.capacity.take("user", "ann", 5) for backplane in (here, there) * 4]
+    assert taken == [True] * 5 + [False] * 3
+    assert await there.capacity.take("user", "bob", 5)
+    assert await there.capacity.take("address", "ann", 5)
+    here.capacity.give_back("user", "ann")
+    # Nobody waits for what is given back to be known; who asks here goes the same way behind it.
+    assert await here.capacity.take("address", "bob", 5)
+    assert await there.capacity.take("user", "ann", 5)
+    assert not await here.capacity.take("user", "ann", 5)
+
+
+async def test_many_at_once_never_go_over_the_limit(another: Another) -> None:
+    backplanes = [another() for _ in range(3)]
+    taken = await asyncio.gather(*(backplanes[n % 3].capacity.take("user", "ann", 10) for n in range(60)))
+    assert 0 < sum(taken) <= 10
 
 
 # --- mail ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from messaging.app import Service
+from messaging.backplanes.memory import LocalCapacity
 from messaging.settings import IN_MEMORY, Settings
 from messaging.transports.socketio.engine import EngineServer
 from messaging.transports.socketio.server import SIGN_IN_SECONDS, SocketServer
@@ -127,8 +128,9 @@ def engine_of(app: web.Application) -> EngineServer:
 
 def left_over(service: Service, engine: EngineServer) -> dict[str, object]:
     """All tables that grow with clients, as far as something is in them."""
-    gateway, sink = service.gateway, engine.sink
+    gateway, sink, capacity = service.gateway, engine.sink, service.backplane.capacity
     assert isinstance(sink, SocketServer)
+    assert isinstance(capacity, LocalCapacity)
     rooms = sink.manager.rooms.values()
     tables: dict[str, Any] = {
         "sessions": gateway.sessions,
@@ -141,7 +143,7 @@ def left_over(service: Service, engine: EngineServer) -> dict[str, object]:
         "engine sockets": engine.sockets,
         "clients in rooms": range(sink.manager.population),
         "rooms": [room for namespace in rooms for room in namespace.values()],
-        "connections of an address": sink._entrance._connections if sink._entrance else {},
+        "connections of users and addresses": capacity.held,
     }
     return {name: list(table) for name, table in tables.items() if any(table)}
 

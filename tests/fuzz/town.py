@@ -82,7 +82,7 @@ class Town:
         client = Client(step.user_id)
         taken = {c.session.device for c in self.present if c.user_id == step.user_id}
         expires = None if step.seconds is None else clock() + timedelta(seconds=step.seconds)
-        client.session = self.process.gateway.admit(
+        client.session = await self.process.gateway.admit(
             Identity(profile=Profile(id=step.user_id), expires_at=expires),
             self.wires[step.dialect],
             client,

@@ -236,7 +236,7 @@ class Process:
         client = Client(user_id)
         identity = Identity(profile=profile, expires_at=expires)
         wire = TestWire(DIALECTS[dialect]) if dialect else self.wire
-        client.session = self.gateway.admit(identity, wire, client, peer="10.0.0.1", device=device)
+        client.session = await self.gateway.admit(identity, wire, client, peer="10.0.0.1", device=device)
         await client.session.start()
         return client
 

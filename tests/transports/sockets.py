@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from messaging.backplanes.memory import LocalCapacity
 from messaging.dialects import SOCKETS
 from messaging.gateway.gateway import Gateway
 from messaging.transports.entrance import Entrance
@@ -31,7 +32,7 @@ class Site:
 
     gateway: Gateway
     sockets: WebSockets
-    entrance: Entrance
+    capacity: LocalCapacity
     http: aiohttp.ClientSession
     url: str
 
@@ -45,7 +46,7 @@ class Site:
 
     async def swept(self) -> None:
         """Wait until nothing is left of anybody."""
-        await eventually(lambda: not any(vars(self.entrance)["_connections"].values()))
+        await eventually(lambda: not self.capacity.held)
         assert not self.gateway.sessions
         kept = vars(self.sockets)
         assert not kept["_devices"]
@@ -100,7 +101,10 @@ async def serving(
     """A site with one process behind it."""
     async with built(rules=rules) as house, http_client() as http:
         gateway = house.one.gateway
-        entrance = Entrance(gateway, max_connections_per_address=max_connections_per_address)
+        capacity = LocalCapacity()
+        entrance = Entrance(
+            gateway, max_connections_per_address=max_connections_per_address, capacity=capacity
+        )
         sockets = WebSockets(gateway, entrance, origins, limits=limits)
         app = web.Application()
         app.add_routes(sockets.routes(SOCKETS))
@@ -108,7 +112,7 @@ async def serving(
         runner = web.AppRunner(app, shutdown_timeout=2.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        site = Site(gateway, sockets, entrance, http, "http://{}:{}".format(*runner.addresses[0][:2]))
+        site = Site(gateway, sockets, capacity, http, "http://{}:{}".format(*runner.addresses[0][:2]))
         try:
             yield site
         finally:

@@ -28,7 +28,7 @@ class GatewayNamespace:
         """A session for whom the token names (docs/protocols.md, Signing in)."""
         peer = place.handshake.peer
         identity = await self._identity(auth_token(auth) or place.handshake.token, peer)
-        return SessionClient(self._gateway.admit(identity, self._wire, place, peer=peer))
+        return SessionClient(await self._gateway.admit(identity, self._wire, place, peer=peer))
 
     async def _identity(self, token: str | None, peer: str) -> Identity:
         try:

@@ -82,8 +82,6 @@ class SocketServer(socketio.AsyncServer):
     def opened(self, socket: EngineSocket) -> None:
         self._connections[socket.sid] = Connection(lambda: None)
         self._expect_a_namespace(socket)
-        if self._entrance is not None:
-            self._entrance.opened(socket.handshake.peer)
 
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None:
         connection = self._connections.pop(socket.sid)
