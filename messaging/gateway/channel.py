@@ -132,14 +132,18 @@ class Channel:
         """Somebody listens from now on because they might as of this version, which may be an old one."""
         self.checked_version = version if self.checked_version is None else min(self.checked_version, version)
 
-    def receive(self, event: MessageSent) -> None:
-        """A message is known: tell it now, later, or not again."""
+    def receive(self, event: MessageSent) -> bool:
+        """A message is known: tell it now, later, or not again, and then give False."""
         seq = event.message.seq
         if self.next_seq is not None and seq == self.next_seq:
             self._advance(event)
             self._flush()
-        elif (self.next_seq is None or seq > self.next_seq) and len(self._early) < MAX_EARLY:
+            return True
+        if self.next_seq is not None and seq < self.next_seq:
+            return False
+        if len(self._early) < MAX_EARLY:
             self._early[seq] = event
+        return True
 
     def tell(self, event: Event, *, skip_user: str | None = None) -> None:
         """Tell the watchers of something that has no place in the order of messages."""

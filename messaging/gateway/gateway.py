@@ -33,7 +33,8 @@ from messaging.gateway.census import Census
 from messaging.gateway.comparison import COMPARE_SECONDS
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
 from messaging.gateway.hub import Hub
-from messaging.gateway.metrics import Metrics
+from messaging.gateway.metrics import UNSAID, Metrics
+from messaging.gateway.pulse import watch_bus, watch_loop
 from messaging.gateway.sending_away import SendingAway
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
@@ -97,6 +98,8 @@ class Gateway:
             asyncio.create_task(
                 _every(COMPARE_SECONDS, self.sending_away.compare), name="compare disconnections"
             ),
+            asyncio.create_task(watch_loop(self.metrics.lagged), name="watch the loop"),
+            asyncio.create_task(watch_bus(self._bus, self.metrics.heard_back), name="watch the bus"),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
         ]
 
@@ -129,9 +132,10 @@ class Gateway:
 
     # --- connections ---
 
-    async def sign_in(self, token: str | None, peer: str) -> Identity:
-        """Who connects from `peer` with this token. AuthFailed for a bad one; RateLimited instead when
-        there have been too many bad ones from there; Unavailable while the storage is away."""
+    async def sign_in(self, token: str | None, peer: str, dialect: str = UNSAID) -> Identity:
+        """Who connects from `peer` with this token, to speak this dialect. AuthFailed for a bad one;
+        RateLimited instead when there have been too many bad ones from there; Unavailable while the storage
+        is away."""
         if self.starting:
             raise Unavailable("This server is starting.")
         if self.draining:
@@ -143,7 +147,7 @@ class Gateway:
                 return await users.sign_in(self.ctx, token)
         except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
             refusal = self.refusal_of(error)
-            self.metrics.refused(refusal.code)
+            self.metrics.refused(dialect, refusal.code)
             if token and isinstance(refusal, AuthFailed):  # to ask without a token is no guess at one
                 refuse_after(await self.ctx.limits.take(AUTH_FAILURES, peer))
             raise refusal from None

@@ -214,6 +214,7 @@ class Hub:
         signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
             if signal and session.crowded:
+                self._metrics.left_out(session.wire.dialect.name)
                 continue
             texts = rendering.texts(session)
             for text in texts:
@@ -229,7 +230,8 @@ class Hub:
         channel = self.channels.get(event.conversation.id)
         if channel is None:
             return
-        channel.receive(event)
+        if not channel.receive(event):
+            self._metrics.suppressed("bus")
         if channel.gap and channel.next_seq is not None and not channel.filling:
             channel.filling = True
             self._tasks.start(self._comparison.fill(channel, wait=GAP_SECONDS))

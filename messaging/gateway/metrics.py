@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """The buckets of all latencies."""
+UNSAID = "-"
+"""The dialect of who has not said yet which one it speaks."""
 
 
 class Metrics:
@@ -20,7 +22,7 @@ class Metrics:
         )
         self._opened = self._counter("connections_opened", "Connections signed in.", "dialect")
         self._closed = self._counter("connections_closed", "Connections ended.", "dialect", "reason")
-        self._refused = self._counter("connections_refused", "Sign-ins refused.", "code")
+        self._refused = self._counter("connections_refused", "Sign-ins refused.", "dialect", "code")
         self._returned = self._counter("reconnections", "Users back within the grace period.", "dialect")
         self._received = self._counter("commands_received", "Commands taken.", "dialect", "command")
         self._failed = self._counter("commands_failed", "Commands refused.", "dialect", "code")
@@ -30,6 +32,11 @@ class Metrics:
         )
         self._stored = self._histogram("store_seconds", "What the store took.", "operation")
         self._unstored = self._counter("store_failures", "What the store did not do.", "operation")
+        self._bus = self._histogram("bus_seconds", "From saying something on the bus to hearing it.")
+        self._unheard = self._counter("bus_failures", "What was said on the bus and not heard in time.")
+        self._lag = self._histogram("loop_lag_seconds", "How late the process was with what was due.")
+        self._doubles = self._counter("doubles_suppressed", "Messages that came again.", "source")
+        self._left_out = self._counter("signals_left_out", "Not told to clients that are behind.", "dialect")
         self._gaps = self._counter("gaps_filled", "Reads from the store of what the bus did not bring.")
 
     def opened(self, dialect: str) -> None:
@@ -42,9 +49,9 @@ class Metrics:
         self._connections.labels(dialect).dec()
         self._closed.labels(dialect, reason).inc()
 
-    def refused(self, code: str) -> None:
+    def refused(self, dialect: str, code: str) -> None:
         """A sign-in was refused."""
-        self._refused.labels(code).inc()
+        self._refused.labels(dialect, code).inc()
 
     def returned(self, dialect: str) -> None:
         """A user who had lost their last connection is back in time."""
@@ -71,6 +78,25 @@ class Metrics:
         self._stored.labels(operation).observe(seconds)
         if not succeeded:
             self._unstored.labels(operation).inc()
+
+    def heard_back(self, seconds: float | None) -> None:
+        """What was said on the bus was heard so much later, or not at all."""
+        if seconds is None:
+            self._unheard.inc()
+        else:
+            self._bus.observe(seconds)
+
+    def lagged(self, seconds: float) -> None:
+        """The loop was so late with what was due."""
+        self._lag.observe(seconds)
+
+    def suppressed(self, source: str) -> None:
+        """A message came again: from its sender, or over the bus."""
+        self._doubles.labels(source).inc()
+
+    def left_out(self, dialect: str) -> None:
+        """A typing or presence event was not told to a client that is behind."""
+        self._left_out.labels(dialect).inc()
 
     def gap_filled(self) -> None:
         """Messages were read from the store because the bus did not bring them."""

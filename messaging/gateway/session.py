@@ -32,7 +32,7 @@ from messaging.domain.commands import (
 from messaging.domain.errors import AuthFailed, ClientError, PermissionDenied, Unavailable
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
-from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply
+from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply, Sent
 from messaging.gateway.catching_up import CatchingUp
 from messaging.gateway.farewell import REMOVED, SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
@@ -301,6 +301,8 @@ class Session:
         self._write_reply(entry, outcome.reply)
         if isinstance(outcome.reply, Authenticated):
             self._renew(outcome.reply.identity)
+        if isinstance(outcome.reply, Sent) and outcome.reply.repeated:
+            self._gateway.metrics.suppressed("sender")
         self._gateway.publish(outcome.events)
         self._gateway.finished(self, entry.request, entry.started)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from messaging.backplanes.memory import LocalCapacity
 from messaging.domain.errors import ClientError, RateLimited, Unavailable
 from messaging.domain.models import Identity
+from messaging.gateway.metrics import UNSAID
 from messaging.service.ports import Capacity
 
 ADDRESS = "address"
@@ -25,7 +26,7 @@ class SignIn(Protocol):
     draining: bool
     """Whether nobody may any more, because this process is about to end."""
 
-    async def sign_in(self, token: str | None, peer: str) -> Identity:
+    async def sign_in(self, token: str | None, peer: str, dialect: str) -> Identity:
         """Raises AuthFailed for a bad token, RateLimited for one too many from this peer."""
 
 
@@ -61,10 +62,10 @@ class Entrance:
         """They are gone."""
         self._capacity.give_back(ADDRESS, peer)
 
-    async def sign_in(self, token: str | None, peer: str) -> Identity:
+    async def sign_in(self, token: str | None, peer: str, dialect: str = UNSAID) -> Identity:
         """The gateway's answer; remembers those who tried too often."""
         try:
-            return await self._gateway.sign_in(token, peer)
+            return await self._gateway.sign_in(token, peer, dialect)
         except RateLimited as error:
             self._remember(peer, error)
             raise

@@ -86,7 +86,7 @@ class Rest:
         token = request.cookies.get(COOKIE)
         if not token:
             raise AuthFailed("There is no access_token cookie.")
-        await self._entrance.sign_in(token, self._peer(request))
+        await self._entrance.sign_in(token, self._peer(request), "rest")
         return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
     async def docs(self, _request: web.Request) -> web.StreamResponse:
@@ -137,7 +137,7 @@ class Rest:
         token = bearer(request.headers.get("Authorization", ""))
         if not token and self._trusts_cookie(request):
             token = request.cookies.get(COOKIE)
-        return await self._entrance.sign_in(token, self._peer(request))
+        return await self._entrance.sign_in(token, self._peer(request), "rest")
 
     def _trusts_cookie(self, request: web.Request) -> bool:
         if request.method in _READING:

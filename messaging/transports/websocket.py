@@ -132,7 +132,9 @@ class WebSockets:
 
     async def _sign_in(self, visit: _Visit) -> web.StreamResponse:
         try:
-            identity = await self._entrance.sign_in(visit.handshake.token, visit.handshake.peer)
+            identity = await self._entrance.sign_in(
+                visit.handshake.token, visit.handshake.peer, visit.wire.dialect.name
+            )
             session, connection = await self._admit(visit, identity)
         except RateLimited as error:
             return _refused(error)

@@ -32,7 +32,7 @@ class GatewayNamespace:
 
     async def _identity(self, token: str | None, peer: str) -> Identity:
         try:
-            return await self._entrance.sign_in(token, peer)
+            return await self._entrance.sign_in(token, peer, self._wire.dialect.name)
         except (AuthFailed, PermissionDenied, RateLimited) as error:
             raise SignInRefused(error) from error
 

@@ -128,7 +128,7 @@ class Strict:
     def __init__(self) -> None:
         self.failures = 0
 
-    async def sign_in(self, token: str | None, peer: str) -> Identity:  # noqa: ARG002  a gateway's signature
+    async def sign_in(self, token: str | None, peer: str, dialect: str) -> Identity:  # noqa: ARG002  as the gateway
         if token == "good":
             return Identity(profile=Profile(id="alice"))
         self.failures += 1
