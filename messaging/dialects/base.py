@@ -13,7 +13,7 @@ belongs to session and transport; which conversations a connection hears unasked
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from messaging.domain.commands import Command
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event
 from messaging.domain.replies import Reply
+from messaging.domain.values import dataclass
 
 Payload = dict[str, Any]
 """A JSON object."""

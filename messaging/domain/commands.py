@@ -6,9 +6,8 @@ Everything in here has been checked for form (types, lengths, ids), nothing for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from messaging.domain.models import Attachment, ContentType, Identity, Kind, Profile, Role, Status
+from messaging.domain.values import dataclass
 
 MAX_PAGE = 200
 """How many messages one page of history has at the most."""

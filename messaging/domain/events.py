@@ -6,7 +6,6 @@ connections. None of them carries anything that differs from one recipient to th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
@@ -20,6 +19,7 @@ from messaging.domain.models import (
     Profile,
     Status,
 )
+from messaging.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ All times are aware UTC with whole milliseconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from messaging.domain import ids
+from messaging.domain.values import dataclass
 
 
 class Kind(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from messaging.domain.events import MessagesRead
@@ -16,6 +15,7 @@ from messaging.domain.models import (
     Profile,
     Status,
 )
+from messaging.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from messaging.domain.events import (
@@ -19,6 +19,7 @@ from messaging.domain.events import (
 from messaging.domain.ids import SYSTEM_USER, IdSource
 from messaging.domain.models import SYSTEM, Conversation, Profile, Role
 from messaging.domain.replies import Reply
+from messaging.domain.values import dataclass
 from messaging.service.committer import Committer
 from messaging.service.hooks import Hooks
 from messaging.service.merging import Merging
