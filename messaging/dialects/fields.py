@@ -42,6 +42,8 @@ class Field(marshmallow.fields.Field[T], Generic[T]):
     names: ClassVar[Literal["", "id", "text"]] = ""
     """Whether the value names something (a conversation, a message), by an id or in the client's own words:
     refusals repeat what was named."""
+    SPELLINGS: ClassVar[tuple[str, ...]] = ()
+    """Keys under which the value is looked for where its own has none."""
 
     def read(self, value: object) -> T:
         """What a JSON value stands for. Raises ValueError with a phrase that says what is wrong."""
@@ -55,6 +57,9 @@ class Field(marshmallow.fields.Field[T], Generic[T]):
         self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> Any:
         """The value read, or the default. Raises ValidationError."""
+        if (value is missing or value is None) and data is not None and self.SPELLINGS:
+            given = (data.get(spelling) for spelling in self.SPELLINGS)
+            value = next((v for v in given if v is not None), value)
         if value is None and not self.required:
             value = missing
         return super().deserialize(value, attr, data, **kwargs)
@@ -137,15 +142,6 @@ class ClientMessageId(Field[str]):
     }
     names = "text"
     SPELLINGS = ("clientMessageId", "client_message_id")
-
-    def deserialize(
-        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """As any field, by either name."""
-        if (value is missing or value is None) and data is not None:
-            given = (data.get(spelling) for spelling in self.SPELLINGS)
-            value = next((v for v in given if v is not None), value)
-        return super().deserialize(value, attr, data, **kwargs)
 
     def read(self, value: object) -> str:
         """The name as a string."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import marshmallow
@@ -32,6 +32,24 @@ class Schema(marshmallow.Schema):
         self.names = tuple(
             (name, self.spelling(name), field.names) for name, field in self.parts.items() if field.names
         )
+        self._steps = tuple(_step(name, field) for name, field in self.parts.items())
+
+    def load_valid(self, payload: dict[str, Any]) -> Arguments | None:
+        """What `load` gives, several times as fast; None where that would complain."""
+        arguments: Arguments = {}
+        get = payload.get
+        try:
+            for name, key, others, required, read_value in self._steps:
+                value = get(key)
+                if value is None and others:
+                    value = next((v for other in others if (v := get(other)) is not None), None)
+                if value is not None:
+                    arguments[name] = read_value(value)
+                elif required:
+                    return None
+        except (ValueError, ValidationError):
+            return None
+        return arguments
 
     @staticmethod
     def spelling(attribute: str) -> str:
@@ -44,12 +62,19 @@ class Schema(marshmallow.Schema):
         field_obj.data_key = field_obj.data_key or self.spelling(field_name)
 
 
+def _step(name: str, field: Field[Any]) -> tuple[str, str, tuple[str, ...], bool, Callable[[object], Any]]:
+    """How one value is read: as what, from which key, else from which others, whether it must be there."""
+    return name, field.data_key or name, field.SPELLINGS, field.required, field.read
+
+
 def read(schema: Schema, payload: object) -> tuple[Arguments, InvalidFormat | None]:
     """The arguments that a payload holds; with an error, those that could be read all the same."""
     if payload is None and schema.needs_nothing:
         payload = {}
     if not isinstance(payload, dict):
         return {}, InvalidFormat("The payload must be an object.")
+    if (arguments := schema.load_valid(payload)) is not None:
+        return arguments, None
     try:
         return schema.load(payload), None
     except ValidationError as error:

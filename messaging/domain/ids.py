@@ -26,6 +26,7 @@ _COUNT_BITS = 7
 
 _DIRECT_PREFIX = "dm:"
 _ROOM_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PLAIN_ASCII_ID = re.compile(r"[!-.0-~]{1,128}")  # neither white space nor `/`: nothing else to look at
 _CANONICAL_INTEGER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
@@ -36,6 +37,8 @@ def _text(value: object) -> str:
 
 
 def _plain_id(text: str) -> str:
+    if _PLAIN_ASCII_ID.fullmatch(text):
+        return text
     if not 1 <= len(text) <= MAX_ID_CHARACTERS:
         raise ValueError(f"must have 1 to {MAX_ID_CHARACTERS} characters")
     if text != text.strip():
@@ -129,9 +132,10 @@ class IdSource:
         self._process = secrets.randbelow(1 << _PROCESS_BITS) if process is None else process
         self._last = 0  # milliseconds and count, without the process bits between them
 
-    def next(self) -> int:
-        """A new id, larger than all before it."""
-        milliseconds = (self._clock() - _EPOCH) // timedelta(milliseconds=1)
+    def next(self, at: datetime | None = None) -> int:
+        """A new id, larger than all before it; for a message that is sent at this time, else now."""
+        since = (at or self._clock()) - _EPOCH
+        milliseconds = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
         self._last = max(self._last + 1, milliseconds << _COUNT_BITS)
         time, count = self._last >> _COUNT_BITS, self._last & ((1 << _COUNT_BITS) - 1)
         return ((time << _PROCESS_BITS | self._process) << _COUNT_BITS) | count
