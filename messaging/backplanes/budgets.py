@@ -59,6 +59,10 @@ class LocalLimits:
         """As RateLimits.take; without waiting."""
         return self.take_now(budget, key)
 
+    def take_at_once(self, budget: str, key: str) -> bool:
+        """As RateLimits.take_at_once."""
+        return not self.take_now(budget, key)
+
     def take_now(self, budget: str, key: str) -> float:
         """Count one and return 0.0, or count nothing and return the seconds to wait."""
         wait = self._wait(budget, key)

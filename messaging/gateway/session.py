@@ -15,7 +15,6 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from messaging.dialects.base import Answer, Frame, Hears, Request
@@ -41,6 +40,7 @@ from messaging.gateway.rendering import ended
 from messaging.gateway.sign_in import EXPIRED, SignIn
 from messaging.gateway.transport import Transport, Wire
 from messaging.service.context import Outcome, Result
+from messaging.service.sending import send_at_once
 
 if TYPE_CHECKING:
     from messaging.gateway.follower import Follower
@@ -60,14 +60,28 @@ _TOGETHER: tuple[type[Command], ...] = (SendMessage, MarkRead)
 """Commands that may be in flight with others of their own kind."""
 
 
-@dataclass(slots=True)
 class _InFlight:
-    """A command that was started: what it was, when it came, and what will have become of it."""
+    """A command that was started: what it was, when it came, and, in the end, what has become of it."""
 
-    request: Request
-    ref: object | None
-    started: float
-    result: Future[Outcome]
+    __slots__ = ("_answer", "outcome", "ref", "request", "started")
+
+    def __init__(
+        self, request: Request, ref: object | None, started: float, answer: Callable[[], None]
+    ) -> None:
+        self.request = request
+        self.ref = ref
+        self.started = started
+        self.outcome: Outcome | BaseException | None = None
+        self._answer = answer
+
+    def end(self, outcome: Outcome | BaseException) -> None:
+        """It was carried out, or failed."""
+        self.outcome = outcome
+        self._answer()
+
+    def end_as(self, result: Future[Outcome]) -> None:
+        """The same."""
+        self.end(result.exception() or result.result())
 
 
 class Session:
@@ -134,12 +148,26 @@ class Session:
         if self.farewell is None:
             self._take_all(self.wire.dialect.greeting(self.device or "", self._after))
 
-    async def receive(self, frame: Frame, ref: object | None = None) -> None:
-        """Take one frame; `ref` is the ack id if an ack was asked for. Waits only while too many commands
-        are pending. Never raises."""
+    def take(self, frame: Frame, ref: object | None = None) -> bool:
+        """Take one frame; `ref` is the ack id if an ack was asked for. False while too many commands are
+        pending: then nothing has happened. Never raises."""
+        if len(self._pending) >= MAX_PENDING:
+            return False
         if self.catching_up is not None:
             self.catching_up.ask()  # before the answer, so that who has that has confirmed
-        self._take_all(self.wire.dialect.requests(frame), ref)
+        requests = self.wire.dialect.requests(frame)
+        if self._worker is not None or len(requests) != 1 or not self._begin_at_once(requests[0], ref):
+            self._take_all(requests, ref)
+        return True
+
+    async def receive(self, frame: Frame, ref: object | None = None) -> None:
+        """The same; waits while too many commands are pending, before and after."""
+        await self._have_room()
+        if self.farewell is None:
+            self.take(frame, ref)
+            await self._have_room()
+
+    async def _have_room(self) -> None:
         while len(self._pending) >= MAX_PENDING and self.farewell is None:
             await self._changed()
 
@@ -272,11 +300,28 @@ class Session:
         while self._in_flight and not self._may_join(request.command):
             await self._changed()
         result = await self._gateway.attempt(self._carry_out(request, ref, started))
-        self._in_flight.append(_InFlight(request, ref, started, result))
+        entry = _InFlight(request, ref, started, self._answer_finished)
+        self._in_flight.append(entry)
         if result.done():
-            self._answer_finished()
+            entry.end_as(result)
         else:
-            result.add_done_callback(lambda _: self._answer_finished())
+            result.add_done_callback(entry.end_as)
+
+    def _begin_at_once(self, request: Request, ref: object | None) -> bool:
+        """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
+        hand; False: it has to be carried out like any other command."""
+        command = request.command
+        if type(command) is not SendMessage or not self._sign_in.good:
+            return False
+        if self._in_flight and not self._may_join(command):
+            return False
+        if self.wire.dialect.writes_need_join and command.conversation_id not in self.watched:
+            return False
+        entry = _InFlight(request, ref, time.monotonic(), self._answer_finished)
+        if not send_at_once(self._gateway.ctx, self.actor, command, entry.end):
+            return False
+        self._in_flight.append(entry)
+        return True
 
     def _may_join(self, command: Command | None) -> bool:
         if not isinstance(command, _TOGETHER) or len(self._in_flight) >= MAX_IN_FLIGHT:
@@ -285,19 +330,17 @@ class Session:
 
     def _answer_finished(self) -> None:
         """Answer, in the order of arrival, the commands whose end has come."""
-        while self._in_flight and self._in_flight[0].result.done():
-            self._answer(self._in_flight.popleft())
+        while self._in_flight and (outcome := self._in_flight[0].outcome) is not None:
+            self._answer(self._in_flight.popleft(), outcome)
         self._notify()
 
-    def _answer(self, entry: _InFlight) -> None:
-        error = entry.result.exception()
-        if error is not None:
-            self._write_refusal(entry, error)
+    def _answer(self, entry: _InFlight, outcome: Outcome | BaseException) -> None:
+        if not isinstance(outcome, Outcome):
+            self._write_refusal(entry, outcome)
             if isinstance(entry.request.command, CatchUp):
                 # Going live would leave out what was missed, for good. It comes back, and tries again.
                 self.close(UNAVAILABLE)
             return
-        outcome = entry.result.result()
         self._write_reply(entry, outcome.reply)
         if isinstance(outcome.reply, Authenticated):
             self._renew(outcome.reply.identity)

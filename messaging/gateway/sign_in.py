@@ -53,6 +53,12 @@ class SignIn:
         """Whether the token has ended and there is no new one yet."""
         return self._held is not None
 
+    @property
+    def good(self) -> bool:
+        """Whether the token has not ended; where this says no, `check` says why."""
+        ends = self.identity.expires_at
+        return self._held is None and (ends is None or self._clock() < ends)
+
     def arm(self) -> None:
         """Notice the token's end by itself from now on."""
         if self.identity.expires_at is not None:

@@ -7,25 +7,20 @@ share one. Drafts are written in the order in which `append` was called.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Appended, Draft
 from messaging.service.ports import Store
 
-T = TypeVar("T")
-
 MAX_BATCH = 500
 """How many messages go into one write, at the most."""
 
+Then = Callable[[Appended | Exception], None]
+"""Hears what became of a draft."""
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    draft: Draft
-    resolve: Callable[[Appended], None]
-    future: asyncio.Future[object]
+logger = logging.getLogger(__name__)
 
 
 class Committer:
@@ -36,68 +31,53 @@ class Committer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[tuple[Draft, Then]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    def append(self, draft: Draft, then: Callable[[Appended], T]) -> asyncio.Future[T]:
-        """Queue a draft. The future holds `then(appended)` once it is durable, or the ClientError.
-
-        `then` runs as soon as the write is done, also when the future was cancelled meanwhile.
-        """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def resolve(appended: Appended) -> None:
-            result = then(appended)
-            if not future.done():
-                future.set_result(result)
-
-        self._waiting.append(_Waiting(draft, resolve, future))  # type: ignore[arg-type]  # T is an object
+    def append(self, draft: Draft, then: Then) -> None:
+        """Queue a draft. `then` hears once of its durable message, or of the ClientError; never at once."""
+        self._waiting.append((draft, then))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="committer")
-        return future
 
     async def close(self) -> None:
-        """Return when all that was queued is written, or has failed."""
+        """Return when all that was queued is written, or has failed, and was told."""
         while self._writer is not None:
             await asyncio.wait([self._writer])
 
     async def _write(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                await self._write_batch(batch)
+                while self._waiting:
+                    await self._write_one_batch()
+                await asyncio.sleep(0)  # all are told before this ends
         finally:
             self._writer = None
 
-    async def _write_batch(self, batch: list[_Waiting]) -> None:
-        outcomes: Sequence[Appended | Exception]
-        try:
-            outcomes = await self._store.append([waiting.draft for waiting in batch])
-        except Exception as error:  # noqa: BLE001  those who wait are told
-            outcomes = [error] * len(batch)
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            _settle(waiting, outcome)
+    async def _write_one_batch(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        outcomes = await self._store_all(batch)
+        # Told in the next turn, so that the store is given the next write before.
+        asyncio.get_running_loop().call_soon(_tell, batch, outcomes)
         if away := next((each for each in outcomes if isinstance(each, Unavailable)), None):
             self._give_up_waiting(away)
+
+    async def _store_all(self, batch: list[tuple[Draft, Then]]) -> Sequence[Appended | Exception]:
+        try:
+            return await self._store.append([draft for draft, _ in batch])
+        except Exception as error:  # noqa: BLE001  those who wait are told
+            return [error] * len(batch)
 
     def _give_up_waiting(self, error: Unavailable) -> None:
         """Who came while a write failed has waited as long as one may take: they hear it now, not after a
         second one has failed."""
         late, self._waiting = self._waiting, []
-        for waiting in late:
-            _fail(waiting.future, error)
+        asyncio.get_running_loop().call_soon(_tell, late, [error] * len(late))
 
 
-def _settle(waiting: _Waiting, outcome: Appended | Exception) -> None:
-    if isinstance(outcome, Exception):
-        _fail(waiting.future, outcome)
-        return
-    try:
-        waiting.resolve(outcome)
-    except Exception as error:  # noqa: BLE001  the one who waits is told
-        _fail(waiting.future, error)
-
-
-def _fail(future: asyncio.Future[object], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _tell(batch: list[tuple[Draft, Then]], outcomes: Sequence[Appended | Exception]) -> None:
+    for (_, then), outcome in zip(batch, outcomes, strict=True):
+        try:
+            then(outcome)
+        except Exception:  # the others must hear of theirs all the same
+            logger.exception("what became of a message could not be told")

@@ -89,6 +89,12 @@ class Seats:
                 self._roles.put((conversation_id, user_id), known)
         return Seat(conversation, known[0])
 
+    def at_hand(self, conversation_id: str, user_id: str) -> Seat | None:
+        """The same, where both were looked up a moment ago."""
+        conversation = self._conversations.get(conversation_id)
+        known = self._roles.get((conversation_id, user_id))
+        return None if conversation is None or known is None else Seat(conversation, known[0])
+
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, if there is one. That there is none is never remembered."""
         known = self._conversations.get(conversation_id)

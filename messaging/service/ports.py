@@ -311,6 +311,10 @@ class RateLimits(Protocol):
         Takes at most 50 ms.
         """
 
+    def take_at_once(self, budget: str, key: str) -> bool:
+        """The same without waiting. False: nothing was counted, because there have been too many or others
+        have to be asked; `take` says."""
+
     def give_back(self, budget: str, key: str) -> None:
         """Uncount one that turned out not to be used."""
 

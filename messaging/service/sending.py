@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from messaging.domain import ids
 from messaging.domain.commands import Actor, SendMessage, SetTyping
 from messaging.domain.errors import (
+    ClientError,
     InvalidFormat,
     MessageNotFound,
     MessageTooLong,
@@ -35,6 +39,9 @@ from messaging.domain.replies import Done, Sent
 from messaging.service.context import Context, Outcome, Seat
 from messaging.service.limits import count_send, drops_signal, uncount_send
 
+Then = Callable[[Outcome | Exception], None]
+"""Hears what a command led to, or why it was not carried out."""
+
 
 async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outcome | Future[Outcome]:
     """Store a message and tell everybody who listens. The future is done when it is durable.
@@ -46,7 +53,8 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     sender = await _sender(ctx, actor, command)
     seat = await _seat(ctx, conversation_id, actor)
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
-    await _check(ctx, conversation, sender, command)
+    _check(ctx, conversation, sender, command)
+    await _check_original(ctx, conversation, command)
     if (first := await _limited(ctx, actor, conversation, sender, command)) is not None:
         return first
     try:
@@ -54,11 +62,31 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     except BaseException:
         uncount_send(ctx, actor)
         raise
-    draft = _draft(ctx, actor, conversation, sender, command)
-    told = _Told(ctx, actor, conversation, sender)
-    sent = ctx.committer.append(draft, told)
-    sent.add_done_callback(told.refused)
+    sent: Future[Outcome] = asyncio.get_running_loop().create_future()
+    _queue(ctx, actor, conversation, sender, command, partial(_settle, sent))
     return sent
+
+
+def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -> bool:
+    """Queue a message without waiting, where all that has to be known is at hand. False: nothing has
+    happened; `send_message` is to do it, or to say why not. `then` hears of the outcome, or of the error."""
+    if command.conversation_id is None or command.reply_to is not None or actor.service:
+        return False
+    if command.system or command.sender_id is not None:
+        return False
+    seat = ctx.seats.at_hand(command.conversation_id, actor.user_id)
+    if seat is None:
+        return False
+    sender = actor.identity.profile
+    try:
+        conversation = permit(Action.WRITE, seat.conversation, seat.role, service=False)
+        _check(ctx, conversation, sender, command)
+    except ClientError:
+        return False
+    if conversation.version == 0 or not ctx.limits.take_at_once(actor.budget, actor.user_id):
+        return False
+    _queue(ctx, actor, conversation, sender, command, then)
+    return True
 
 
 async def set_typing(ctx: Context, actor: Actor, command: SetTyping) -> Outcome:
@@ -131,7 +159,7 @@ async def _begin_direct(ctx: Context, conversation: Conversation) -> None:
     await ctx.store.save(replace(conversation, version=1), put=members)
 
 
-async def _check(ctx: Context, conversation: Conversation, sender: Profile, command: SendMessage) -> None:
+def _check(ctx: Context, conversation: Conversation, sender: Profile, command: SendMessage) -> None:
     length = len(command.content.strip())
     if length == 0 and not command.attachments:
         raise InvalidFormat("A message needs content or an attachment.", field="content")
@@ -140,6 +168,9 @@ async def _check(ctx: Context, conversation: Conversation, sender: Profile, comm
     pair = conversation.direct_members
     if pair is not None and sender is not SYSTEM and sender.id not in pair:
         raise PermissionDenied("Only its two users can speak in a direct conversation.")
+
+
+async def _check_original(ctx: Context, conversation: Conversation, command: SendMessage) -> None:
     if command.reply_to is not None:
         original = await ctx.store.message(command.reply_to)
         if original is None or original.conversation_id != conversation.id:
@@ -163,11 +194,21 @@ async def _limited(
     return None
 
 
-def _draft(
-    ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, command: SendMessage
-) -> Draft:
-    return Draft(
-        id=ctx.ids.next(),
+def _settle(sent: Future[Outcome], outcome: Outcome | Exception) -> None:
+    if sent.done():  # cancelled; it is stored all the same
+        return
+    if isinstance(outcome, Exception):
+        sent.set_exception(outcome)
+    else:
+        sent.set_result(outcome)
+
+
+def _queue(
+    ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, command: SendMessage, then: Then
+) -> None:
+    now = ctx.clock()
+    draft = Draft(
+        id=ctx.ids.next(now),
         conversation_id=conversation.id,
         sender_id=sender.id,
         author=Author.SYSTEM if sender is SYSTEM else Author.USER,
@@ -177,20 +218,36 @@ def _draft(
         reply_to=command.reply_to,
         client_message_id=command.client_message_id,
         device=actor.device,
-        created_at=ctx.clock(),
+        created_at=now,
         hook=ctx.hooks.for_messages,
     )
+    ctx.committer.append(draft, _Sending(ctx, actor, conversation, sender, then))
 
 
-class _Told:
-    """What is said once the message is stored."""
+class _Sending:
+    """A message on its way into the store, and what is said once it is there."""
 
-    __slots__ = ("actor", "conversation", "ctx", "sender")
+    __slots__ = ("actor", "conversation", "ctx", "sender", "then")
 
-    def __init__(self, ctx: Context, actor: Actor, conversation: Conversation, sender: Profile) -> None:
-        self.ctx, self.actor, self.conversation, self.sender = ctx, actor, conversation, sender
+    def __init__(
+        self, ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, then: Then
+    ) -> None:
+        self.ctx, self.actor, self.then = ctx, actor, then
+        self.conversation, self.sender = conversation, sender
 
-    def __call__(self, appended: Appended) -> Outcome:
+    def __call__(self, result: Appended | Exception) -> None:
+        if isinstance(result, Exception):
+            uncount_send(self.ctx, self.actor)
+            self.then(result)
+            return
+        try:
+            outcome = self._outcome(result)
+        except Exception as error:  # noqa: BLE001  the one who waits is told
+            self.then(error)
+        else:
+            self.then(outcome)
+
+    def _outcome(self, appended: Appended) -> Outcome:
         message = appended.message
         view = MessageView(message=message, sender=self.sender)
         reply = Sent(conversation=self.conversation, view=view, repeated=appended.repeated)
@@ -201,11 +258,6 @@ class _Told:
         stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
         began = self._began(view) if message.seq == 1 else ()
         return Outcome(reply=reply, events=(*began, sent, *stopped))
-
-    def refused(self, sent: Future[Outcome]) -> None:
-        """Give the count back where the message was not stored. One that nobody waits for any more is."""
-        if not sent.cancelled() and sent.exception() is not None:
-            uncount_send(self.ctx, self.actor)
 
     def _began(self, first: MessageView) -> tuple[Event, ...]:
         """Both users of a direct conversation learn of it with its first message."""

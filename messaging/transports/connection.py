@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 class Sink(Protocol):
     """Who listens to a connection: a session, and the dialect that is spoken."""
 
+    def take(self, frame: Frame) -> bool:
+        """Take one frame, if that need not wait; else nothing has happened, and `receive` is to have it."""
+
     async def receive(self, frame: Frame) -> None:
         """Take one frame. The next is read when this returns."""
 
@@ -198,11 +201,14 @@ class Connection:
         line, sink = self._line, self.sink
         if line is None or sink is None:
             return
+        line.take_at_once(self._take_at_once)
         while (data := await line.receive()) is not None:
+            self._taking = True
             if self.crowded:
                 await self.drained()  # it takes no answers: ask for nothing more
             if self.farewell is None:
                 await self._take(sink, data)
+            self._taking = False
         line.answer_goodbye()
         if line.close_code is not None:
             self.close(farewells.LEFT if line.close_code in _LEFT_CODES else farewells.LOST)
@@ -215,11 +221,24 @@ class Connection:
         except ValueError as error:
             sink.unreadable(str(error))
             return
-        self._taking = True
+        await sink.receive(frame)
+
+    def _take_at_once(self, data: str) -> bool:
+        """Handle a frame before it is given to `read`, where it need not wait for anything."""
+        line, sink = self._line, self.sink
+        if self._taking or self.farewell is not None or self.crowded or line is None or sink is None:
+            return False
         try:
-            await sink.receive(frame)
-        finally:
-            self._taking = False
+            taken = sink.take(read_frame(data))
+        except ValueError:
+            return False
+        except Exception:  # a bug must not leave half a connection behind
+            log.exception("a WebSocket failed")
+            self.close(farewells.FAULT)
+            return True
+        if taken:
+            line.heard_at = asyncio.get_running_loop().time()
+        return taken
 
     # Signs of life
 

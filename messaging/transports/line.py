@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
 
 from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 LINGER_SECONDS = 0.8
 """How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
@@ -23,6 +24,7 @@ _NO_STATUS, _ABNORMAL = 1005, 1006
 _UNSAYABLE = {0, 1004, _NO_STATUS, _ABNORMAL, 1015}
 """Close codes that may not stand in a frame."""
 _MAX_REASON_BYTES = 123
+_READ_BUFFER_BYTES = 65_536
 _WINDOW_BITS, _MEMORY_LEVEL = 12, 5
 """Compressing takes 32 KiB a connection this way; zlib's defaults take 256."""
 _DEFLATE_BYTES = 128
@@ -87,8 +89,33 @@ class _Deflate:
         return zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-self._window_bits, memLevel=_MEMORY_LEVEL)
 
 
+class _Queue(WebSocketDataQueue):
+    """What aiohttp reads is put into this. A text that can be taken at once need not wait in it."""
+
+    taken: Callable[[str], bool] | None = None
+    """Takes a text, or says that it has to wait; must not raise. Only asked while nothing waits."""
+
+    def feed_data(self, data: Any, size: int) -> None:
+        taken = self.taken
+        if taken is None or data.type is not WSMsgType.TEXT or self._buffer or not taken(data.data):
+            super().feed_data(data, size)
+
+
 class _Response(web.WebSocketResponse):
-    """aiohttp's WebSocket, which leaves goodbyes to the line."""
+    """aiohttp's WebSocket, which leaves goodbyes to the line, and reads into a queue of ours."""
+
+    queue: _Queue
+
+    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
+        """As aiohttp's own, without heartbeats."""
+        self._ws_protocol, self._writer = protocol, writer
+        loop = asyncio.get_running_loop()
+        self._reader = self.queue = _Queue(request.protocol, _READ_BUFFER_BYTES, loop=loop)
+        self._parser = WebSocketReader(
+            self.queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
+        )
+        request.protocol.set_parser(self._parser)
+        request.protocol.keep_alive(False)
 
     async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:  # noqa: ARG002, an override keeps the signature of its base
         return False
@@ -114,9 +141,7 @@ class Line:
         "heard_at",
     )
 
-    def __init__(
-        self, ws: web.WebSocketResponse, request: web.Request, pong: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, ws: _Response, request: web.Request, pong: Callable[[bytes], None]) -> None:
         if request.transport is None:
             raise ConnectionResetError
         self._ws = ws
@@ -180,6 +205,11 @@ class Line:
     async def drained(self) -> None:
         """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
         await self._flow._drain_helper()  # noqa: SLF001, aiohttp's own writer waits in no other way
+
+    def take_at_once(self, taken: Callable[[str], bool]) -> None:
+        """Offer every text to `taken` as soon as it is read, unless one waits for `receive`. What it takes is
+        done with; what it does not take, `receive` gives. It must not raise."""
+        self._ws.queue.taken = taken
 
     async def receive(self) -> str | bytes | None:
         """The next message; None when there will be no more, and then `close_code` or `fault` says why.

@@ -32,7 +32,7 @@ def loads(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _why(text) from error
-    if _needs_a_walk(text, max_depth):
+    if not _is_plain(value) and _needs_a_walk(text, max_depth):
         _check(value, max_depth)
     return value
 
@@ -45,6 +45,29 @@ def dumps(value: Any) -> str:
 def written(text: str) -> Any:
     """JSON that `dumps` wrote, to be a part of another value: it is put there as it is."""
     return orjson.Fragment(text)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is of the usual form: texts and small numbers, in objects no deeper than two. No rule
+    forbids any of that; to see it takes a part of the time of looking through the text for digits."""
+    parts = value if type(value) is list else (value,)
+    for part in parts:
+        kind = type(part)
+        if kind is dict:
+            for inner in part.values():
+                if type(inner) is dict:
+                    if not all(map(_is_small, inner.values())):
+                        return False
+                elif not _is_small(inner):
+                    return False
+        elif not _is_small(part):
+            return False
+    return True
+
+
+def _is_small(value: Any) -> bool:
+    kind = type(value)
+    return kind is str or value is None or (kind is int and -MAX_NUMBER <= value <= MAX_NUMBER)
 
 
 def _needs_a_walk(text: str | bytes, max_depth: int) -> bool:

@@ -247,6 +247,7 @@ class _Client:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.take = session.take
         self.receive = session.receive
         self.confirmed = session.confirmed
         self.closed = session.closed

@@ -16,7 +16,6 @@ from messaging.domain.commands import (
     ListConversations,
     PutConversation,
     RemoveMember,
-    SendMessage,
 )
 from messaging.domain.errors import ClientError, Unavailable
 from messaging.domain.models import Appended, Draft, Kind, Message
@@ -24,9 +23,9 @@ from messaging.gateway import session as module
 from messaging.gateway import sign_in
 from messaging.gateway.farewell import SHUTDOWN, SLOW, UNSIGNED
 from messaging.service import handlers
+from messaging.service.committer import Then
 from messaging.service.context import Context, Outcome
 from messaging.service.policy import MISSED_PAGE
-from messaging.service.sending import send_message
 from messaging.stores.sqlite import SqliteStore
 from tests.gateway.house import Client, House, built, token, until
 
@@ -124,15 +123,16 @@ async def test_a_command_sees_what_those_before_it_did(house: House) -> None:
 async def test_sends_are_in_flight_together_up_to_64_and_everything_else_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    started: list[SendMessage] = []
-
-    async def counted(ctx: Context, actor: Actor, command: SendMessage) -> Outcome | asyncio.Future[Outcome]:
-        result = await send_message(ctx, actor, command)
-        started.append(command)
-        return result
-
-    monkeypatch.setitem(handlers.HANDLERS, SendMessage, counted)
+    started: list[Draft] = []
     async with gated() as (store, house):
+        committer = house.one.gateway.ctx.committer
+        append = committer.append
+
+        def counted(draft: Draft, then: Then) -> None:
+            append(draft, then)
+            started.append(draft)
+
+        monkeypatch.setattr(committer, "append", counted)
         await group(house, "alice")
         alice = await house.one.connect("alice")
         store.writing.clear()

@@ -28,6 +28,11 @@ class Recorder:
         self.gate = asyncio.Event()
         self.gate.set()
 
+    def take(self, frame: Frame) -> bool:
+        if self.gate.is_set():
+            self.frames.append(frame)
+        return self.gate.is_set()
+
     async def receive(self, frame: Frame) -> None:
         await self.gate.wait()
         self.frames.append(frame)

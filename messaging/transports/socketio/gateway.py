@@ -46,6 +46,10 @@ class SessionClient:
         self._session = session
         self.start = session.start
 
+    def take(self, name: str, args: list[Any], ack: int | None) -> bool:
+        """One command, without waiting."""
+        return self._session.take(Frame(name, args[0] if args else None), ack)
+
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         """One command: its payload is the first argument."""
         await self._session.receive(Frame(name, args[0] if args else None), ack)

@@ -76,5 +76,9 @@ class Sink(Protocol):
     async def message(self, socket: Any, data: str | bytes) -> None:
         """It sent a message. The next one is read when this returns. ValueError: it cannot be read."""
 
+    def take(self, socket: Any, raw: str) -> bool:
+        """It sent this engine packet. Whether it was handled at once; else nothing has happened, and it comes
+        again by `message`."""
+
     def closed(self, socket: Any, farewell: Farewell) -> None:
         """It has ended; called once for each `opened`."""

@@ -31,6 +31,10 @@ class Client(Protocol):
     async def start(self) -> None:
         """They have been told that they are connected."""
 
+    def take(self, name: str, args: list[Any], ack: int | None) -> bool:
+        """They emitted an event, as for `event`. Whether it was taken; else nothing has happened, and `event`
+        is to have it."""
+
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         """They emitted an event, and want an ack where `ack` is a number. The name is empty where it may
         not be used or the arguments may not be read. The next event is read when this returns."""

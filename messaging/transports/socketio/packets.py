@@ -24,6 +24,7 @@ MAX_ATTACHMENTS = 10
 # The array of an event's arguments is one level that the arguments themselves do not have.
 _MAX_DEPTH = strict_json.MAX_DEPTH + 1
 _SHAPE = re.compile(r"(?:(/[^,]*)(?:,|\Z))?([0-9]{0,15})(.*)", re.DOTALL)
+_EVENT = re.compile(r"42(?:(/[^,?\[]*),)?([0-9]{0,15})(?=\[)")
 _ATTACHMENTS = re.compile(r"([0-9]{1,2})-")
 
 
@@ -116,6 +117,22 @@ def read_engine(raw: str | bytes, *, polling: bool = False) -> tuple[Engine, str
 def write_polling(packet: str | bytes) -> str:
     """An engine packet as polling carries it."""
     return packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
+
+
+def read_event(raw: str) -> tuple[str, int | None, str, list[Any]] | None:
+    """The namespace, ack id, name and arguments of an event, from the whole engine packet; None for anything
+    but an event of the usual form, which `read_engine` and `read` see to."""
+    shape = _EVENT.match(raw)
+    if shape is None:
+        return None
+    try:
+        data = strict_json.loads(raw[shape.end() :], max_depth=_MAX_DEPTH)
+    except ValueError:
+        return None
+    if not data or type(data[0]) is not str:
+        return None
+    namespace, number = shape.groups()
+    return namespace or "/", int(number) if number else None, data[0], data[1:]
 
 
 def read(text: str) -> Packet:

@@ -21,7 +21,7 @@ from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.socketio import packets
 from messaging.transports.socketio.engine import EngineServer
 from messaging.transports.socketio.namespace import Client, Connection, Namespace, Place, SignInRefused
-from messaging.transports.socketio.packets import Kind, Packet, StrictPacket
+from messaging.transports.socketio.packets import Kind, Packet, StrictPacket, read_event
 from messaging.transports.socketio.socket import EngineSocket
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,16 @@ class SocketServer(socketio.AsyncServer):
             self._finish(place, farewell)
         if self._entrance is not None:
             self._entrance.closed(socket.handshake.peer)
+
+    def take(self, socket: EngineSocket, raw: str) -> bool:
+        connection = self._connections.get(socket.sid)
+        if connection is None or connection.partial is not None or (event := read_event(raw)) is None:
+            return False
+        namespace, ack, name, args = event
+        place = connection.places.get(namespace)
+        if place is None or place.client is None or name in RESERVED:
+            return False
+        return place.client.take(name, args, ack)
 
     async def message(self, socket: EngineSocket, data: str | bytes) -> None:
         connection = self._connections.get(socket.sid)

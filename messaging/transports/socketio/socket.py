@@ -65,6 +65,7 @@ class EngineSocket(AsyncSocket):
         self._delivering: Poll | None = None
         self._answering = asyncio.Lock()
         self._incoming = asyncio.Lock()
+        self._reading = False  # something that was received is being handled
         self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -293,17 +294,32 @@ class EngineSocket(AsyncSocket):
 
     async def _read(self, line: Line) -> None:
         """Take what comes until the end, whoever ends it."""
+        line.take_at_once(self._take_at_once)
+        self._reading = False
         while (raw := await line.receive()) is not None:
             if self.closed:
                 continue
+            self._reading = True
             try:
                 kind, data = read_engine(raw)
                 async with self._incoming:
                     await self._take(kind, data)
             except ValueError:
                 self.end(farewells.UNREADABLE)
+            self._reading = False
         line.answer_goodbye()
         self.end(_UNREADABLE.get(line.fault or 0, farewells.LOST))
+
+    def _take_at_once(self, raw: str) -> bool:
+        """Handle a packet before it is given to `_read`, where it need not wait for anything."""
+        if self._reading or self.closed or self._incoming.locked() or self._outbox.half_full:
+            return False
+        try:
+            return self._sink.take(self, raw)
+        except Exception:  # a bug must not leave half a connection behind
+            log.exception("a Socket.IO packet failed")
+            self.end(farewells.FAULT)
+            return True
 
     # Pings
 

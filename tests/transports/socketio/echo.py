@@ -43,8 +43,16 @@ class EchoClient:
     async def start(self) -> None:
         self.emit("auth", self.auth or {})
 
+    def take(self, name: str, args: list[Any], ack: int | None) -> bool:
+        if self.gate.is_set():
+            self._say_back(name, args, ack)
+        return self.gate.is_set()
+
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         await self.gate.wait()
+        self._say_back(name, args, ack)
+
+    def _say_back(self, name: str, args: list[Any], ack: int | None) -> None:
         self.heard.append((name, args))
         if ack is not None:
             self.place.send(Kind.ACK, args, ack=ack)
@@ -99,6 +107,11 @@ class EngineEcho:
     def opened(self, socket: EngineSocket) -> None: ...
 
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None: ...
+
+    def take(self, socket: EngineSocket, raw: str) -> bool:
+        if raw[:1] == "4":
+            socket.write(raw)
+        return raw[:1] == "4"
 
     async def message(self, socket: EngineSocket, data: str | bytes) -> None:
         socket.write(f"4{data}" if isinstance(data, str) else data)
