@@ -75,7 +75,8 @@ class Connection:
         if self.farewell is not None:
             line.end(self.farewell.code, self.farewell.reason)
             return
-        if self._outbox or line.full:
+        line.when_full = self._flush_later
+        if self._outbox:
             self._flush_later()
         else:
             self._clear = True
@@ -89,8 +90,6 @@ class Connection:
             self._join_later(data, live=True)
         elif self._clear and self._line is not None:
             self._line.send(data)
-            if self._line.full:
-                self._flush_later()
         else:
             self._wait_with(data, live=True)
 
@@ -128,9 +127,8 @@ class Connection:
 
     def _write_now(self, data: str | bytes, *, live: bool) -> None:
         if self._clear and self._line is not None:
-            self._send(self._line, [data])
-            if self._line.full:
-                self._flush_later()
+            self._line.send(data)
+            self._note(data)
         else:
             self._wait_with(data, live=live)
 
@@ -141,8 +139,11 @@ class Connection:
     def _send(self, line: Line, entries: Sequence[str | bytes]) -> None:
         line.send_all(entries)
         for entry in entries:
-            if isinstance(entry, Ping):
-                self._written = int(entry)
+            self._note(entry)
+
+    def _note(self, written: str | bytes) -> None:
+        if isinstance(written, Ping):
+            self._written = int(written)
 
     def _flush_later(self) -> None:
         self._clear = False

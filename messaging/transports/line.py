@@ -1,6 +1,7 @@
 """Line: a WebSocket that was accepted; frames go straight into aiohttp's transport (RFC 6455, RFC 7692).
 
-A frame is one synchronous write, built once for all who get the same text. aiohttp reads; all that is
+A frame is built once for all who get the same text. What is sent to one client in one turn of the loop goes
+into one write at its end: a system call costs more than all that comes before it. aiohttp reads; all that is
 written, pongs and goodbyes included, is written here.
 """
 
@@ -11,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
@@ -25,6 +27,8 @@ _UNSAYABLE = {0, 1004, _NO_STATUS, _ABNORMAL, 1015}
 """Close codes that may not stand in a frame."""
 _MAX_REASON_BYTES = 123
 _READ_BUFFER_BYTES = 65_536
+_TURN_BYTES = 65_536
+"""More than this does not wait for the end of a turn."""
 _WINDOW_BITS, _MEMORY_LEVEL = 12, 5
 """Compressing takes 32 KiB a connection this way; zlib's defaults take 256."""
 _DEFLATE_BYTES = 128
@@ -121,24 +125,51 @@ class _Response(web.WebSocketResponse):
         return False
 
 
+def _nothing() -> None:
+    """What is done about a full buffer before somebody minds."""
+
+
 def _nobody_asked(_payload: bytes) -> None:
     """Where pongs go that nobody waits for."""
 
 
+class _Turn:
+    """The lines of one loop that were sent something in this turn."""
+
+    __slots__ = ("__weakref__", "lines")
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+
+    def end(self) -> None:
+        """Write out what was sent."""
+        lines, self.lines = self.lines, []
+        for line in lines:
+            line.flush()
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
+
+
 class Line:
-    """A WebSocket that was accepted. Writing never waits; `full` says when it should."""
+    """A WebSocket that was accepted. Writing never waits; `when_full` is called when it should."""
 
     __slots__ = (
         "_cut",
         "_deflate",
         "_flow",
+        "_frames",
+        "_loop",
         "_pong",
         "_said_goodbye",
+        "_size",
         "_tcp",
+        "_turn",
         "_ws",
         "close_code",
         "fault",
         "heard_at",
+        "when_full",
     )
 
     def __init__(self, ws: _Response, request: web.Request, pong: Callable[[bytes], None]) -> None:
@@ -150,9 +181,15 @@ class Line:
         self._pong = pong
         self._said_goodbye = False
         self._cut: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._turn = _turns.setdefault(self._loop, _Turn())
+        self._frames: list[bytes] = []  # of this turn
+        self._size = 0
         agreed = ws.headers.get("Sec-WebSocket-Extensions", "")
         self._deflate = _Deflate(agreed, int(ws.compress)) if agreed else None
-        self.heard_at = asyncio.get_running_loop().time()
+        self.when_full: Callable[[], None] = _nothing
+        """Called when the socket's buffer is over its limit, because the peer is slower than we are."""
+        self.heard_at = self._loop.time()
         """When the last frame was read."""
         self.close_code: int | None = None
         """What the peer said goodbye with, 1005 for nothing; None where it went without a goodbye."""
@@ -181,14 +218,35 @@ class Line:
         return cls(ws, request, pong)
 
     def send(self, data: str | bytes) -> None:
-        """One message, text or binary, or a Ping."""
-        if not self._tcp.is_closing():
-            self._tcp.write(self._framed(data))
+        """One message, text or binary, or a Ping; it is written at the end of this turn of the loop."""
+        frame = self._framed(data) if self._deflate or type(data) is not str else text_frame(data)
+        if not self._frames:
+            self._turn_begins()
+        self._frames.append(frame)
+        self._size += len(frame)
+        if self._size > _TURN_BYTES:
+            self.flush()
 
     def send_all(self, messages: Iterable[str | bytes]) -> None:
-        """Many messages in one write."""
-        if not self._tcp.is_closing():
-            self._tcp.write(b"".join([self._framed(data) for data in messages]))
+        """Many messages, at once."""
+        for data in messages:
+            self.send(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write out now what was sent in this turn."""
+        frames, self._frames, self._size = self._frames, [], 0
+        if not frames or self._tcp.is_closing():
+            return
+        self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if self._flow.writing_paused:
+            self.when_full()
+
+    def _turn_begins(self) -> None:
+        lines = self._turn.lines
+        if not lines:
+            self._loop.call_soon(self._turn.end)
+        lines.append(self)
 
     def _framed(self, data: str | bytes) -> bytes:
         if isinstance(data, str):
@@ -197,13 +255,9 @@ class Line:
             return self._deflate.frame(data.encode())
         return _frame(_PING if isinstance(data, Ping) else _BINARY, data)
 
-    @property
-    def full(self) -> bool:
-        """The socket's buffer is over its limit: the peer is slower than we are."""
-        return self._flow.writing_paused
-
     async def drained(self) -> None:
         """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
+        self.flush()
         await self._flow._drain_helper()  # noqa: SLF001, aiohttp's own writer waits in no other way
 
     def take_at_once(self, taken: Callable[[str], bool]) -> None:
@@ -218,7 +272,7 @@ class Line:
         """
         while True:
             message = cast(Any, await self._ws.receive())
-            self.heard_at = asyncio.get_running_loop().time()
+            self.heard_at = self._loop.time()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     return cast("str | bytes", message.data)
@@ -251,9 +305,10 @@ class Line:
         if code == _ABNORMAL:
             self._tcp.abort()
         elif not self._tcp.is_closing():
+            self.flush()
             said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
             self._tcp.write(_frame(_CLOSE, said))
-            self._cut = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._tcp.abort)
+            self._cut = self._loop.call_later(LINGER_SECONDS, self._tcp.abort)
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first, or something that cannot be read: so do we."""

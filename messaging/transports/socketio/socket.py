@@ -94,8 +94,6 @@ class EngineSocket(AsyncSocket):
         line = self._line
         if self._clear and line is not None:
             line.send(data)
-            if line.full:
-                self._flush_later()
         else:
             self._wait_with(data, live=True)
 
@@ -285,11 +283,12 @@ class EngineSocket(AsyncSocket):
         self.connected = self.upgraded = True
         self.upgrading = False
         self._wake()
+        self._clear = True
+        line.when_full = self._flush_later
         line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
-        if self._outbox or line.full:
+        if self._outbox:
             self._flush_later()
-        else:
-            self._clear = True
+        elif self._clear:
             self._tell_drained()
 
     async def _read(self, line: Line) -> None:
