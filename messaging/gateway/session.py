@@ -311,7 +311,7 @@ class Session:
         """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
         hand; False: it has to be carried out like any other command."""
         command = request.command
-        if type(command) is not SendMessage or not self._sign_in.good:
+        if type(command) is not SendMessage or not self._is_good:
             return False
         if self._in_flight and not self._may_join(command):
             return False
@@ -322,6 +322,12 @@ class Session:
             return False
         self._in_flight.append(entry)
         return True
+
+    @property
+    def _is_good(self) -> bool:
+        """Whether the client may do anything; where this says no, carrying a command out says why."""
+        revoked = self._gateway.ctx.revocations.revoked(self.actor.identity)
+        return not (revoked or self._sent_away) and self._sign_in.good
 
     def _may_join(self, command: Command | None) -> bool:
         if not isinstance(command, _TOGETHER) or len(self._in_flight) >= MAX_IN_FLIGHT:

@@ -25,9 +25,13 @@ class Revocations:
         if known is None or known < before:
             self._before[user_id] = before
 
-    def check(self, identity: Identity) -> None:
-        """AuthFailed for an identity whose token has been taken back; one that does not say when it was
-        issued may be from before, and counts as such."""
+    def revoked(self, identity: Identity) -> bool:
+        """Whether an identity's token has been taken back; one that does not say when it was issued may be
+        from before, and counts as such."""
         before = self._before.get(identity.profile.id)
-        if before is not None and (identity.issued_at is None or identity.issued_at <= before):
+        return before is not None and (identity.issued_at is None or identity.issued_at <= before)
+
+    def check(self, identity: Identity) -> None:
+        """AuthFailed for an identity whose token has been taken back."""
+        if self.revoked(identity):
             raise AuthFailed(REVOKED)
