@@ -5,16 +5,19 @@ from __future__ import annotations
 from messaging.dialects import camel
 from messaging.dialects.attachments import MAX_URL_CHARACTERS
 from messaging.dialects.fields import (
+    MAX_CURSOR_CHARACTERS,
     Choice,
     ChosenConversationId,
     ConversationId,
     Flag,
+    Limit,
     Many,
     MessageId,
     Text,
     UserId,
 )
 from messaging.dialects.forms import Schema
+from messaging.domain.commands import DEFAULT_FOUND
 from messaging.domain.models import Author, Kind, Role
 
 MAX_NAMED_MEMBERS = 10_000
@@ -50,6 +53,15 @@ class Partner(Schema):
     """`/messages/user/{id}`."""
 
     with_user = UserId(required=True, data_key="id")
+
+
+class SearchMessages(Schema):
+    """Looking for messages."""
+
+    query = Text(camel.MAX_QUERY_CHARACTERS, required=True, data_key="q")
+    conversation_id = ConversationId()
+    limit = Limit(DEFAULT_FOUND)
+    next = Text(MAX_CURSOR_CHARACTERS)
 
 
 class Search(camel.ListPage):

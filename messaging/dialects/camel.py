@@ -16,7 +16,10 @@ from messaging.dialects.fields import (
     Whole,
 )
 from messaging.dialects.forms import Schema
+from messaging.domain.commands import DEFAULT_FOUND
 from messaging.domain.models import Status
+
+MAX_QUERY_CHARACTERS = 1_000
 
 
 class InConversation(Schema):
@@ -42,6 +45,15 @@ class Page(Schema):
 
 class History(Page, InConversation):
     """A page of a conversation."""
+
+
+class Search(Schema):
+    """What is looked for, and where."""
+
+    query = Text(MAX_QUERY_CHARACTERS, required=True)
+    conversation_id = ConversationId()
+    limit = Limit(DEFAULT_FOUND)
+    next = Text(MAX_CURSOR_CHARACTERS)
 
 
 class Words(Schema):

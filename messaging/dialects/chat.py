@@ -11,7 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from messaging.dialects import camel, envelopes, shapes
-from messaging.dialects.answers import FLAG, NUMBER
+from messaging.dialects.answers import CURSOR, FLAG, NUMBER
 from messaging.dialects.base import Frame, Payload
 from messaging.dialects.chat_told import MESSAGE, MESSAGES, VOCABULARY
 from messaging.dialects.namespace import Namespace, Row
@@ -24,6 +24,7 @@ from messaging.domain.commands import (
     ListOnlineUsers,
     LoadHistory,
     MarkRead,
+    SearchMessages,
     SendMessage,
     SetTyping,
 )
@@ -45,7 +46,17 @@ from messaging.domain.events import (
 )
 from messaging.domain.ids import numeric
 from messaging.domain.models import Message, MessageView, Profile, Reaction, Status
-from messaging.domain.replies import Authenticated, Done, HistoryPage, Joined, Left, Marked, OnlineUsers, Sent
+from messaging.domain.replies import (
+    Authenticated,
+    Done,
+    Found,
+    HistoryPage,
+    Joined,
+    Left,
+    Marked,
+    OnlineUsers,
+    Sent,
+)
 
 # --- shapes ------------------------------------------------------------------------------------------
 
@@ -102,6 +113,10 @@ def _joined(reply: Joined) -> Payload:
 
 def _page(page: HistoryPage) -> Payload:
     return {"messages": [_view(seen) for seen in page.messages], "hasMore": page.has_more}
+
+
+def _found(reply: Found) -> Payload:
+    return {"messages": [_view(seen) for seen in reply.messages], "next": reply.next}
 
 
 def _sent(reply: Sent) -> Payload:
@@ -191,6 +206,17 @@ ROWS = (
         tells=_page,
         has={"messages": MESSAGES, "hasMore": FLAG},
         example=_HERE | {"after": 0},
+    ),
+    Row(
+        name="message:search",
+        summary="Messages with all these words (the last one may go on), the newest first.",
+        form=camel.Search(),
+        command=SearchMessages,
+        reply=Found,
+        says="What was found.",
+        tells=_found,
+        has={"messages": MESSAGES, "next": CURSOR},
+        example={"query": "rendez-vous dem", "limit": 20},
     ),
     Row(
         name="authenticate",

@@ -10,6 +10,7 @@ from messaging.domain.replies import (
     ConversationList,
     ConversationReply,
     Done,
+    Found,
     HistoryPage,
     Marked,
     Sent,
@@ -36,6 +37,11 @@ def conversation(reply: ConversationReply) -> Payload:
 def messages(page: HistoryPage) -> Payload:
     """A page of messages, oldest first."""
     return {"messages": shapes.views(page.messages), "hasMore": page.has_more}
+
+
+def found(reply: Found) -> Payload:
+    """A page of what was found, the newest first; `next` is null on the last one."""
+    return {"messages": shapes.views(reply.messages), "next": reply.next}
 
 
 def message(reply: Sent) -> Payload:

@@ -206,11 +206,13 @@ class Whole(Field[int]):
 class Limit(Whole):
     """How many: clamped to what one page can have, never refused for its size."""
 
-    document: Mapping[str, Any] = {
-        "type": "integer",
-        "default": DEFAULT_PAGE,
-        "description": f"Clamped to 1 to {MAX_PAGE}.",
-    }
+    def __init__(self, default: int = DEFAULT_PAGE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.document = {
+            "type": "integer",
+            "default": default,
+            "description": f"Clamped to 1 to {MAX_PAGE}.",
+        }
 
     def read(self, value: object) -> int:
         """The number within its bounds."""

@@ -25,6 +25,7 @@ from messaging.domain.commands import (
     PutMember,
     PutUser,
     RemoveMember,
+    SearchMessages,
     SendMessage,
 )
 from messaging.domain.errors import InvalidFormat
@@ -33,6 +34,7 @@ from messaging.domain.replies import (
     ConversationList,
     ConversationReply,
     Done,
+    Found,
     HistoryPage,
     Marked,
     Sent,
@@ -244,6 +246,18 @@ ROUTES: tuple[Route[Any], ...] = (
         ),
         body=bodies.Read(),
         example={"messageIds": ["123", "124"]},
+    ),
+    Route(
+        name="searchMessages",
+        method="GET",
+        path="/api/search",
+        summary="Messages with all these words (the last one may go on), the newest first; "
+        "public rooms only by conversationId",
+        command=SearchMessages,
+        reply=Found,
+        shape=envelopes.found,
+        answer=shape(messages=items("Message"), next=CURSOR),
+        query=bodies.SearchMessages(),
     ),
     Route(
         name="findUsers",

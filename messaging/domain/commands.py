@@ -12,6 +12,7 @@ from messaging.domain.values import dataclass
 MAX_PAGE = 200
 """How many messages one page of history has at the most."""
 DEFAULT_PAGE = 50
+DEFAULT_FOUND = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,19 @@ class LoadHistory:
     after: int | None = None
     offset: int = 0
     limit: int = DEFAULT_PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchMessages:
+    """Messages with all the words of `query`, the newest first; `next` goes on from an earlier answer.
+
+    In one conversation, or in all that the user is a member of.
+    """
+
+    query: str
+    conversation_id: str | None = None
+    limit: int = DEFAULT_FOUND
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +343,7 @@ Command = (
     | CatchUp
     | Ping
     | LoadHistory
+    | SearchMessages
     | ListConversations
     | GetConversation
     | ListOnlineUsers

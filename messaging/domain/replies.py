@@ -68,6 +68,14 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A page of messages of any conversations, the newest first; `next` asks for the following one."""
+
+    messages: tuple[MessageView, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
     """The cursors are where they were asked to be, but for some of several that could not be moved.
 
@@ -190,6 +198,7 @@ Reply = (
     | Left
     | Sent
     | HistoryPage
+    | Found
     | Marked
     | ConversationList
     | ConversationReply

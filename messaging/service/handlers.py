@@ -15,6 +15,7 @@ from messaging.service import (
     members,
     presence,
     reading,
+    searching,
     sending,
     users,
 )
@@ -36,6 +37,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.CatchUp: devices.catch_up,
     commands.Ping: devices.ping,
     commands.LoadHistory: reading.load_history,
+    commands.SearchMessages: searching.search_messages,
     commands.ListConversations: conversations.list_conversations,
     commands.GetConversation: conversations.get_conversation,
     commands.ListOnlineUsers: presence.list_online_users,

@@ -36,6 +36,7 @@ from messaging.domain.models import (
     User,
 )
 from messaging.service.duties import Duties
+from messaging.service.finding import Finding
 
 Clock = Callable[[], datetime]
 """Gives the time: aware UTC, whole milliseconds."""
@@ -45,7 +46,7 @@ class StoreRefused(Exception):
     """The storage cannot be used as it is set up. The text says why, and how to mend it."""
 
 
-class Store(Duties, Protocol):
+class Store(Duties, Finding, Protocol):
     """Keeps users, conversations, members, messages and reads.
 
     Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:

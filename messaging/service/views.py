@@ -20,6 +20,11 @@ from messaging.domain.models import (
 from messaging.service.context import Context
 from messaging.service.policy import MAX_SHOWN_MEMBERS
 
+_AT_ONCE = 10
+"""How many runs of messages are read at a time."""
+_NEAR = 50
+"""Marks of this many messages in between are read rather than asked for apart."""
+
 
 def first_read(message: Message, marks: Iterable[ReadMark]) -> datetime | None:
     """When anybody but its sender had first read a message."""
@@ -40,6 +45,32 @@ async def message_views(ctx: Context, messages: Sequence[Message]) -> tuple[Mess
     return tuple(
         MessageView(message=m, sender=people[m.sender_id], read_at=first_read(m, marks)) for m in messages
     )
+
+
+async def scattered_views(ctx: Context, messages: Sequence[Message]) -> tuple[MessageView, ...]:
+    """Messages of any conversations, as readers see them, in their order."""
+    runs = _runs(messages)
+    pages = [
+        view
+        for start in range(0, len(runs), _AT_ONCE)
+        for page in await asyncio.gather(*(message_views(ctx, run) for run in runs[start : start + _AT_ONCE]))
+        for view in page
+    ]
+    views = {view.message.id: view for view in pages}
+    return tuple(views[message.id] for message in messages)
+
+
+def _runs(messages: Iterable[Message]) -> list[list[Message]]:
+    """The messages by conversation and seq, in runs that stand near each other."""
+    runs: list[list[Message]] = []
+    for message in sorted(messages, key=lambda each: (each.conversation_id, each.seq)):
+        last = runs[-1][-1] if runs else None
+        near = last is not None and last.conversation_id == message.conversation_id
+        if last is not None and near and message.seq - last.seq <= _NEAR:
+            runs[-1].append(message)
+        else:
+            runs.append([message])
+    return runs
 
 
 async def conversation_view(

@@ -39,6 +39,7 @@ from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
     INDEXES,
+    UNSEEN,
     Document,
     Stored,
     conversation_from,
@@ -52,13 +53,14 @@ from messaging.stores.mongodb_documents import (
     user_from,
 )
 from messaging.stores.mongodb_duties import MongoDuties
+from messaging.stores.mongodb_search import MongoFinding
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties):
+class MongoStore(MongoDuties, MongoFinding):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -233,7 +235,7 @@ class MongoStore(MongoDuties):
     @answering
     async def message(self, message_id: int) -> Message | None:
         """See `Store.message`."""
-        found = await self._messages.find_one({"_id": message_id})
+        found = await self._messages.find_one({"_id": message_id}, UNSEEN)
         return message_from(found) if found else None
 
     @answering
@@ -246,7 +248,7 @@ class MongoStore(MongoDuties):
             "senderId": sender_id,
             "clientMessageId": client_message_id,
         }
-        found = await self._messages.find_one(query)
+        found = await self._messages.find_one(query, UNSEEN)
         return message_from(found) if found else None
 
     @answering
@@ -266,7 +268,7 @@ class MongoStore(MongoDuties):
         if before is not None:
             bounds["$lt"] = before
         forward = after is not None
-        found = self._messages.find({"conversationId": conversation_id, "seq": bounds})
+        found = self._messages.find({"conversationId": conversation_id, "seq": bounds}, UNSEEN)
         page = found.sort("seq", 1 if forward else -1).skip(offset).limit(limit)
         messages = [message_from(each) async for each in page]
         return messages if forward else messages[::-1]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from messaging.domain.models import (
     Attachment,
@@ -28,6 +28,7 @@ from messaging.domain.models import (
     Status,
     User,
 )
+from messaging.domain.words import words_of
 
 Document = dict[str, Any]
 Stored = Mapping[str, Any]
@@ -56,6 +57,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
             where={"clientMessageId": {"$exists": True}},
         ),
         _index("conversationId", "senderId", "seq"),
+        IndexModel([("conversationId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
         _index("hooked", "seq", where={"hooked": {"$exists": True}}),
     ),
     "cursors": (
@@ -81,6 +83,10 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     "hooks": (_index("lane", "_id"),),
 }
 """All collections with their indexes, beside the one on `_id`."""
+
+
+UNSEEN: Final[Mapping[str, bool]] = {"words": False}
+"""The projection that leaves out what of a message is stored for searching only."""
 
 
 def _camel(name: str) -> str:
@@ -189,6 +195,8 @@ def message_document(draft: Draft, seq: int, sender_seq: int) -> Document:
         "content": draft.content,
         "createdAt": draft.created_at,
     }
+    if words := words_of(draft.content):
+        document["words"] = words
     if draft.client_message_id is not None:
         document["clientMessageId"] = draft.client_message_id
     if draft.reply_to is not None:

@@ -4,10 +4,12 @@
     sqlite_base            the threads, from opening to closing
     sqlite_thread          carries jobs out, many in one transaction
     sqlite_reads, _writes  the jobs
+    sqlite_search          the jobs of searching
     sqlite_rows            rows as domain values
     sqlite_schema          tables, opening, the lock file
 
-One thread writes and waits for the disk; another reads meanwhile, on its own connection (WAL).
+One thread writes and waits for the disk; another reads meanwhile, on its own connection (WAL); and a third
+searches, so that nobody's history waits for somebody's search.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ from messaging.domain.models import (
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
 from messaging.stores.sqlite_duties import SqliteDuties
+from messaging.stores.sqlite_finding import SqliteFinding
 from messaging.stores.sqlite_schema import DatabaseRefused
 
 __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
-class SqliteStore(SqliteDuties):
+class SqliteStore(SqliteDuties, SqliteFinding):
     """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
 
     `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.

@@ -1,4 +1,4 @@
-"""What all parts of the store in SQLite stand on: its two threads, and how jobs are given to them."""
+"""What all parts of the store in SQLite stand on: its threads, and how jobs are given to them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class SqliteBase:
         self._path = path
         self._writer: SqliteThread | None = None
         self._reader: SqliteThread | None = None
+        self._searcher: SqliteThread | None = None
         self._unlock: Callable[[], None] | None = None
 
     async def open(self) -> None:
@@ -58,17 +59,22 @@ class SqliteBase:
         with suppress(Unavailable):  # a full disk can still be read from; there is a next time
             await self._write(writes.forget_devices, datetime.now(UTC) - DEVICE_LIFE)
         if in_memory:  # a memory database belongs to its one connection
-            self._reader = self._writer
+            self._reader = self._searcher = self._writer
             return
-        self._reader = SqliteThread("sqlite-reader", lambda: schema.connect_reader(self._path), begin="BEGIN")
-        await self._reader.start()
+        self._reader = await self._reading("sqlite-reader")
+        self._searcher = await self._reading("sqlite-searcher")
+
+    async def _reading(self, name: str) -> SqliteThread:
+        thread = SqliteThread(name, lambda: schema.connect_reader(self._path), begin="BEGIN")
+        await thread.start()
+        return thread
 
     async def close(self) -> None:
-        # The reader first: the last connection to go writes the log back into the database.
-        for thread in (self._reader, self._writer):
+        # The readers first: the last connection to go writes the log back into the database.
+        for thread in (self._searcher, self._reader, self._writer):
             if thread is not None:
                 await thread.close()
-        self._reader = self._writer = None
+        self._searcher = self._reader = self._writer = None
         if self._unlock is not None:
             self._unlock()
             self._unlock = None
@@ -77,6 +83,12 @@ class SqliteBase:
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
     ) -> T:
         return await _ask(self._reader, lambda db: work(db, *given, **named))
+
+    async def _search(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
+    ) -> T:
+        """Read in a thread of its own, so that nobody's history waits for what may take long."""
+        return await _ask(self._searcher, lambda db: work(db, *given, **named))
 
     async def _write(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs

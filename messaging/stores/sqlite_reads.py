@@ -99,6 +99,11 @@ def membership(db: sqlite3.Connection, conversation_id: str, user_id: str) -> Me
     return row and rows.membership_of(row)
 
 
+def member_of(db: sqlite3.Connection, user_id: str) -> frozenset[str]:
+    found = db.execute("SELECT conversation_id FROM members WHERE user_id = ?", (user_id,))
+    return frozenset(row["conversation_id"] for row in found)
+
+
 def message(db: sqlite3.Connection, message_id: int) -> Message | None:
     row = db.execute("SELECT * FROM messages WHERE id = ?", (message_id,)).fetchone()
     return row and rows.message_of(row)

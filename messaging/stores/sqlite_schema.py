@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from messaging.service.ports import StoreRefused
+from messaging.stores import sqlite_search as search
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 2.0
@@ -133,7 +134,7 @@ CREATE TABLE hooks (
     PRIMARY KEY (lane, id)
 ) WITHOUT ROWID;
 """
-MIGRATIONS = (_FIRST, _DUTIES)
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA)
 """Step n brings a database of version n to n + 1."""
 
 
@@ -155,6 +156,7 @@ def connect_reader(path: str) -> sqlite3.Connection:
 def connect_writer(path: str) -> sqlite3.Connection:
     """A connection to the database, which is made or migrated as needed."""
     connection = connect(path)
+    connection.create_function(search.FUNCTION, 2, search.searchable, deterministic=True)
     try:
         if path != MEMORY:
             _use_wal(connection, path)

@@ -14,6 +14,7 @@ from messaging.domain.errors import ClientError, RoomNotFound
 from messaging.domain.models import Appended, Conversation, Draft, Member, Message, Profile, ReadMark, Status
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
+from messaging.stores import sqlite_search as search
 
 _ID_SPREAD = 1 << 16  # about sixteen milliseconds of ids: a replaced id stays roughly in order
 
@@ -226,6 +227,7 @@ def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
     db.executemany(rows.INSERT_MESSAGE, [rows.message_row(message) for message in batch.new])
+    search.add(db, batch.new)
     if batch.hooks:
         db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes

@@ -105,6 +105,10 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "POST /api/messages/read", {"messageIds": ["<message>"]}, 200, {"success", "totalUnread"}),
         ("bob", "POST /api/messages/read", {"conversationId": "<group>"}, 200, {"success", "totalUnread"}),
     ],
+    "searchMessages": [
+        ("bob", "GET /api/search?q=h%C3%A9l", None, 200, {"messages", "next"}),
+        ("service", "GET /api/search?q=hello&conversationId=<group>", None, 200, {"messages", "next"}),
+    ],
     "findUsers": [("alice", "GET /api/users?q=1", None, 200, {"users", "next"})],
     "getUser": [("stranger", "GET /api/users/<alice>", None, 200, {"user"})],
     "putUser": [
@@ -179,6 +183,11 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     "markRead": [
         ("stranger", "POST /api/messages/read", {"messageId": "<message>"}, 404, "MESSAGE_NOT_FOUND"),
         ("bob", "POST /api/messages/read", {}, 400, "INVALID_FORMAT"),
+    ],
+    "searchMessages": [
+        ("bob", "GET /api/search", None, 400, "INVALID_FORMAT"),
+        ("bob", "GET /api/search?q=!", None, 400, "INVALID_FORMAT"),
+        ("stranger", "GET /api/search?q=hello&conversationId=<group>", None, 404, "ROOM_NOT_FOUND"),
     ],
     "findUsers": [("alice", "GET /api/users", None, 400, "INVALID_FORMAT")],
     "getUser": [("alice", "GET /api/users/<new>", None, 404, "USER_NOT_FOUND")],

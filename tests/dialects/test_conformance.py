@@ -256,7 +256,7 @@ def test_a_refusal_never_repeats_what_was_written(dialect: Tabular, row: AnyRow)
 
 @dialects
 @pytest.mark.parametrize(
-    "name", ["edit-message", "message:edit", "search-messages", "message:react", "", "connect", "\ud800"]
+    "name", ["edit-message", "message:edit", "search_messages", "message:react", "", "connect", "\ud800"]
 )
 def test_unknown_commands_are_refused_with_a_clear_text(dialect: Dialect, name: str) -> None:
     (request,) = dialect.requests(Frame(name, {"messageId": 1}))

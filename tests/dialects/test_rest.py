@@ -36,6 +36,7 @@ from messaging.domain.commands import (
     PutMember,
     PutUser,
     RemoveMember,
+    SearchMessages,
     SendMessage,
 )
 from messaging.domain.errors import (
@@ -56,6 +57,13 @@ every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.n
 PLACES = {"id": "1", "userId": "5"}
 
 REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
+    (
+        "searchMessages",
+        {},
+        {"q": "été", "conversationId": "1", "limit": "5", "next": "17"},
+        None,
+        SearchMessages(query="été", conversation_id="1", limit=5, next="17"),
+    ),
     ("listConversations", {}, {}, None, ListConversations()),
     (
         "listConversations",

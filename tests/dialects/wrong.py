@@ -101,6 +101,7 @@ WRONG: dict[str, list[object]] = {
     "after": WRONG_WHOLES,
     "limit": WRONG_LIMITS,
     "next": [*WRONG_TEXTS, "", "x" * 2000],
+    "query": [*WRONG_TEXTS, None, "", " ", "x" * 1001, "a\x00b"],
     "status": WRONG_STATUSES,
     "token": [*WRONG_TEXTS, None, ""],
     "room": WRONG_CONVERSATIONS,

@@ -1,0 +1,55 @@
+"""Words: what a text is found by, the same in every store.
+
+Letters and digits in a row are a word, without regard to case and accents. Chinese and Japanese are written
+without spaces, so each of their characters is a word. Pure, and without a table of any language: what is
+stored was cut by the same function as what is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_WORD_CHARACTERS = 64
+"""What of a longer word is stored and looked for."""
+MAX_WORDS = 32
+"""How many words a query may have."""
+
+_IDEOGRAPHS = "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# Vowel signs of the scripts of South and South-East Asia are marks, without which other words would be left.
+_SIGNS = (
+    "\u0900-\u0963\u0971-\u0df3\u0e31-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ebc\u0ec8-\u0ece"
+    "\u0f71-\u0fbc\u102b-\u109d\u17b4-\u17d3"
+)
+_WORD = re.compile(rf"[{_IDEOGRAPHS}]|(?:[^\W_{_IDEOGRAPHS}]|[{_SIGNS}])+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for: all of `words`, and one that begins with `prefix`."""
+
+    words: tuple[str, ...] = ()
+    prefix: str
+
+
+def words_of(text: str) -> list[str]:
+    """The different words of a text, in the order in which they first occur."""
+    return list(dict.fromkeys(word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(_folded(text))))
+
+
+def query_of(text: str) -> Query | None:
+    """What somebody looks for who writes this; None for a text without a word, or with too many."""
+    words = [word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(_folded(text))]
+    if not 1 <= len(words) <= MAX_WORDS:
+        return None
+    *others, prefix = words
+    return Query(words=tuple(dict.fromkeys(others)), prefix=prefix)
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    # Compatibility forms (ﬁ, ①, full width) first; folding may leave accents of its own, as that of İ does.
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(each for each in folded if not unicodedata.combining(each))

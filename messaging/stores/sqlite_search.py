@@ -1,0 +1,156 @@
+"""Finding messages by their words in SQLite.
+
+The full-text index `search` has one row per message that can be found: the words that `domain.words` cut,
+with a space between them, and before them one that stands for the conversation. FTS5 stores lists of
+messages without places (`detail=none`), and takes the words as they are: its tokenizer `ascii` only
+splits at the spaces. What happens to a message after it was stored (an edit, a deletion) changes the index
+by triggers, so that nobody who changes messages has to think of it.
+
+The words of a prefix are many, and FTS5 joins all their messages before it gives the first. So the newest
+candidates are looked through first, without the prefix: what is frequent is among them. What is not is
+rare, and quick to find by the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import orjson
+
+from messaging.domain.models import Message
+from messaging.domain.words import Query, words_of
+from messaging.stores import sqlite_rows as rows
+
+FUNCTION = "searchable"
+"""What the triggers call `searchable` by; a connection that writes must have it."""
+
+SCHEMA = """
+CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = 'ascii', detail = none, columnsize = 0);
+CREATE TRIGGER search_changed AFTER UPDATE OF content, deleted_at ON messages BEGIN
+    DELETE FROM search WHERE rowid = OLD.id;
+    INSERT INTO search (rowid, words)
+        SELECT NEW.id, searchable(NEW.conversation_id, NEW.content) WHERE NEW.deleted_at IS NULL;
+END;
+CREATE TRIGGER search_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM search WHERE rowid = OLD.id;
+END;
+INSERT INTO search (rowid, words)
+    SELECT id, searchable(conversation_id, content) FROM messages WHERE deleted_at IS NULL;
+"""
+
+_CANDIDATES = 3_000
+"""How many of the newest messages are looked through. So many take about as long as a rare word."""
+_MAX_NAMED = 100
+"""Of how many conversations the newest messages are picked out by the index; of more, from all."""
+_MAX_NAMED_IN_RARE = 1_000
+_NO_BOUND = 2**62
+
+
+def searchable(conversation_id: str, content: str) -> str:
+    """A message's row in the index."""
+    return " ".join([_place(conversation_id), *words_of(content)])
+
+
+def add(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    """New messages can be found from now on. One statement for all: each costs a fight for Python's lock."""
+    if messages:
+        found = [(message.id, searchable(message.conversation_id, message.content)) for message in messages]
+        db.execute(
+            """
+            INSERT INTO search (rowid, words)
+            SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+            """,
+            (orjson.dumps(found).decode(),),
+        )
+
+
+def find(
+    db: sqlite3.Connection, query: Query, conversation_ids: Collection[str], before: int | None, limit: int
+) -> Sequence[Message]:
+    """The newest messages with these words in these conversations, the newest first."""
+    if not conversation_ids:
+        return []
+    end = _NO_BOUND if before is None else before
+    ids = _among_newest(db, query, conversation_ids, end, limit)
+    if ids is None:
+        ids = _by_index(db, query, conversation_ids, end, limit)
+    return _messages(db, ids, conversation_ids)
+
+
+def _among_newest(
+    db: sqlite3.Connection, query: Query, conversation_ids: Collection[str], end: int, limit: int
+) -> list[int] | None:
+    """What is found among the newest candidates; None where others may have to be found, too."""
+    places = {_place(each) for each in conversation_ids}
+    match = _all_of(_any_of(places) if len(places) <= _MAX_NAMED else "", *map(_quoted, query.words))
+    rows_found = _newest(db, match, end, _NO_BOUND)
+    candidates = itertools.islice(rows_found, _CANDIDATES)
+    fitting = (row["rowid"] for row in candidates if _fits(row["words"], places, query.prefix))
+    found = list(itertools.islice(fitting, limit))
+    return found if len(found) == limit or next(rows_found, None) is None else None
+
+
+def _fits(indexed: str, places: Collection[str], prefix: str) -> bool:
+    place, _, words = indexed.partition(" ")
+    return place in places and f" {prefix}" in f" {words}"
+
+
+def _by_index(
+    db: sqlite3.Connection, query: Query, conversation_ids: Collection[str], end: int, limit: int
+) -> list[int]:
+    """What is found by all that is asked for."""
+    places = {_place(each) for each in conversation_ids}
+    words = (*map(_quoted, query.words), _quoted(query.prefix) + " *")
+    if len(places) <= _MAX_NAMED_IN_RARE:
+        match = _all_of(_any_of(places), *words)
+        return [row["rowid"] for row in _newest(db, match, end, limit)]
+    found: list[int] = []
+    for row in _newest(db, _all_of(*words), end, _NO_BOUND):
+        if row["words"].partition(" ")[0] in places:
+            found.append(row["rowid"])
+            if len(found) == limit:
+                break
+    return found
+
+
+def _newest(db: sqlite3.Connection, match: str, end: int, limit: int) -> Iterator[sqlite3.Row]:
+    """Rows of the index that match, of all when nothing is to be matched, by falling id below `end`."""
+    if not match:
+        query = "SELECT rowid, words FROM search WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+        return db.execute(query, (end, limit))
+    query = "SELECT rowid, words FROM search WHERE search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+    return db.execute(query, (match, end, limit))
+
+
+def _messages(
+    db: sqlite3.Connection, ids: Sequence[int], conversation_ids: Collection[str]
+) -> Sequence[Message]:
+    found = db.execute(
+        "SELECT * FROM messages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
+        (rows.json_list(ids),),
+    )
+    # Two conversations' words may be the same, though nobody will see it.
+    return [message for row in found if (message := rows.message_of(row)).conversation_id in conversation_ids]
+
+
+# --- FTS5's language ---------------------------------------------------------------------------------------
+
+
+def _place(conversation_id: str) -> str:
+    """The word that stands for a conversation: no text has one with this sign."""
+    return "¬" + hashlib.blake2b(conversation_id.encode(), digest_size=8).hexdigest()
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return f"({' OR '.join(map(_quoted, words))})"
+
+
+def _all_of(*parts: str) -> str:
+    return " AND ".join(part for part in parts if part)
