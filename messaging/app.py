@@ -23,8 +23,10 @@ from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.gateway.gateway import Gateway
 from messaging.gateway.metrics import Metrics
+from messaging.outgoing.client import Outgoing
 from messaging.service import policy
 from messaging.service.context import Context, make_context
+from messaging.service.hooks import TYPES
 from messaging.service.ports import Store, StoreRefused
 from messaging.service.setting_up import set_up
 from messaging.settings import Settings
@@ -41,6 +43,8 @@ from messaging.transports.socketio.factory import create_socketio, mount
 from messaging.transports.socketio.gateway import GatewayNamespace
 from messaging.transports.socketio.wire import SocketIoWire
 from messaging.transports.websocket import WebSockets
+from messaging.webhooks.delivery import Deliveries
+from messaging.webhooks.payload import key_of
 
 DRAIN_SECONDS = 6.0
 """How long commands may go on after SIGTERM before the clients are sent away."""
@@ -170,6 +174,7 @@ class Service:
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None
         self.ctx = _context(settings, self.store, self.backplane)
+        self.webhooks = _webhooks(settings, self.ctx, self.metrics)
         self.gateway = Gateway(
             self.ctx,
             self.backplane.bus,
@@ -252,10 +257,14 @@ class Service:
         else:
             opening.add_done_callback(_tell_failure)
         await self.gateway.start()
+        if self.webhooks is not None:
+            self.webhooks.start()
         yield
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await self.gateway.close()
+        if self.webhooks is not None:
+            await self.webhooks.close()
         await self.backplane.close()
         await self.store.close()
 
@@ -313,6 +322,7 @@ def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
             clock=now,
         ),
         clock=now,
+        webhooks=(settings.webhook_events or frozenset(TYPES)) if settings.webhook_url else frozenset(),
         policy=policy.Policy(
             max_message_length=settings.max_message_length,
             receipts_max_members=settings.receipts_max_members,
@@ -321,3 +331,11 @@ def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
             offline_queue_limit=settings.offline_queue_limit,
         ),
     )
+
+
+def _webhooks(settings: Settings, ctx: Context, metrics: Metrics) -> Deliveries | None:
+    if settings.webhook_url is None or settings.webhook_secret is None:
+        return None
+    out = Outgoing(allow_private=settings.webhook_allow_private)
+    key = key_of(settings.webhook_secret)
+    return Deliveries(ctx, out, url=settings.webhook_url, key=key, observe=metrics.webhook)

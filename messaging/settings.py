@@ -24,7 +24,10 @@ from marshmallow import ValidationError, fields, validate
 
 from messaging.backplanes import parse_rules
 from messaging.domain import ids
+from messaging.outgoing.client import OutgoingRefused, check_target
+from messaging.service import hooks
 from messaging.tokens import MIN_SECRET_BYTES, public_key, secret_key
+from messaging.webhooks.payload import key_of
 
 T = TypeVar("T")
 
@@ -32,6 +35,8 @@ DEVELOPMENT_HOST = "127.0.0.1"
 DEFAULT_DATABASE = Path("data/messaging.db")
 IN_MEMORY = Path(":memory:")
 """The database path of a SQLite database that ends with the process."""
+MIN_WEBHOOK_SECRET_BYTES = 24
+"""As Standard Webhooks asks."""
 SECRET_FILE = "development-secret"  # noqa: S105 - the name of a file
 """Where development mode keeps its secret: a file of this name beside the database."""
 
@@ -147,6 +152,19 @@ def _pem(text: str) -> str:
     return pem
 
 
+def _webhook_secret(text: str) -> str:
+    if len(key_of(text.strip())) < MIN_WEBHOOK_SECRET_BYTES:
+        raise ValueError(f"must have at least {MIN_WEBHOOK_SECRET_BYTES} bytes")
+    return text.strip()
+
+
+def _webhook_events(text: str) -> frozenset[str]:
+    events = _names(text)
+    if not events <= set(hooks.TYPES):
+        raise ValueError(f"must be some of {', '.join(hooks.TYPES)}")
+    return events
+
+
 def _origins(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(origin(word) for word in _words(text) if word))
 
@@ -206,6 +224,13 @@ class Settings:
     admin_roles: frozenset[str] = _setting(frozenset(), _Parsed(_names))
     metrics_token: str | None = _setting(None, _Parsed(_no_space), secret=True)
 
+    webhook_url: str | None = _setting(None, _url("https://", "http://"), secret=True)
+    webhook_secret: str | None = _setting(None, _Parsed(_webhook_secret, verbatim=True), secret=True)
+    webhook_events: frozenset[str] = _setting(frozenset(), _Parsed(_webhook_events))
+    """Of hooks.TYPES; all of them unless set."""
+    webhook_allow_private: bool = _setting(False, _switch())
+    """Whether the webhook may be inside a private network, and plain http; in development it always may."""
+
     log_format: str = _setting("text", _one_of("text", "json", form=str.lower))
     log_level: str = _setting(
         "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", form=str.upper)
@@ -247,6 +272,7 @@ def read_settings() -> Settings:
         values["host"] = DEVELOPMENT_HOST
     else:
         mistakes += _production_mistakes(given)
+    mistakes += _webhook_mistakes(values, given, development)
     if mistakes:
         raise SettingsError(*mistakes)
     if "DYNO" in given:
@@ -303,6 +329,20 @@ def _production_mistakes(given: frozenset[str]) -> Iterator[str]:
         yield "JWT_JWKS_URL: is not supported yet; set JWT_PUBLIC_KEY to the key itself."
     if "DYNO" in given and given.isdisjoint(_MONGODB):
         yield "MONGODB_URI: must be set on this host (DYNO): its disk forgets, and a SQLite database with it."
+
+
+def _webhook_mistakes(values: dict[str, Any], given: frozenset[str], development: bool) -> Iterator[str]:
+    if development:
+        values["webhook_allow_private"] = True
+    url = values.get("webhook_url")
+    if url is None:
+        return
+    if "WEBHOOK_SECRET" not in given:
+        yield "WEBHOOK_SECRET: must be set, so that the receiver can tell who speaks."
+    try:
+        check_target(url, allow_private=values.get("webhook_allow_private", False))
+    except OutgoingRefused as wrong:
+        yield f"WEBHOOK_URL: {wrong}; set WEBHOOK_ALLOW_PRIVATE=true if that is meant."
 
 
 # --- the secret of development mode ------------------------------------------------------------------

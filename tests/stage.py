@@ -88,9 +88,13 @@ def service() -> Actor:
 
 @asynccontextmanager
 async def staged(
-    *, policy: Policy | None = None, rules: Mapping[str, str] = NO_RULES, store: Store | None = None
+    *,
+    policy: Policy | None = None,
+    rules: Mapping[str, str] = NO_RULES,
+    store: Store | None = None,
+    webhooks: frozenset[str] = frozenset(),
 ) -> AsyncIterator[Stage]:
-    """A stage on a fresh store."""
+    """A stage on a fresh store. `webhooks` are what a webhook wants to be told."""
     clock = Clock()
     backplane = in_memory(Exchange(rules))
     store = store or SqliteStore(":memory:")
@@ -103,6 +107,7 @@ async def staged(
             tokens=JsonWebTokens(secret=SECRET, clock=clock),
             clock=clock,
             policy=policy or Policy(),
+            webhooks=webhooks,
         )
         yield Stage(ctx, clock)
         await ctx.reads.close()

@@ -283,3 +283,46 @@ def test_a_database_in_memory_leaves_no_files(monkeypatch: pytest.MonkeyPatch, t
 def test_nothing_is_written_while_there_are_mistakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mistakes(monkeypatch, PORT="x")
     assert not list(tmp_path.iterdir())
+
+
+# --- the webhook -------------------------------------------------------------------------------------
+
+HOOK = {"WEBHOOK_URL": "https://app.example.com/hook", "WEBHOOK_SECRET": "twenty-four-bytes-of-secret"}
+
+
+def test_a_webhook_needs_a_public_https_url_and_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = production(monkeypatch, **HOOK, WEBHOOK_EVENTS="message.created, message.reported")
+    assert settings.webhook_url == HOOK["WEBHOOK_URL"]
+    assert settings.webhook_events == {"message.created", "message.reported"}
+    assert HOOK["WEBHOOK_SECRET"] not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"WEBHOOK_URL": "http://app.example.com/hook"}, "WEBHOOK_URL"),
+        ({"WEBHOOK_URL": "https://10.0.0.1/hook"}, "WEBHOOK_URL"),
+        ({"WEBHOOK_URL": "https://[::1]/hook"}, "WEBHOOK_URL"),
+        ({"WEBHOOK_URL": "app.example.com"}, "WEBHOOK_URL"),
+        ({"WEBHOOK_SECRET": ""}, "WEBHOOK_SECRET"),
+        ({"WEBHOOK_SECRET": "short"}, "WEBHOOK_SECRET"),
+        ({"WEBHOOK_SECRET": "whsec_c2hvcnQ="}, "WEBHOOK_SECRET"),
+        ({"WEBHOOK_SECRET": "whsec_???"}, "WEBHOOK_SECRET"),
+        ({"WEBHOOK_EVENTS": "message.created, message.sung"}, "WEBHOOK_EVENTS"),
+    ],
+)
+def test_a_webhook_that_cannot_be_used_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], name: str
+) -> None:
+    (mistake,) = mistakes(monkeypatch, **({"JWT_SECRET": SECRET} | HOOK | changes))
+    assert mistake.startswith(f"{name}: ")
+
+
+def test_a_webhook_inside_a_private_network_has_to_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = HOOK | {"WEBHOOK_URL": "http://10.0.0.1/hook"}
+    assert production(monkeypatch, **inside, WEBHOOK_ALLOW_PRIVATE="true").webhook_allow_private
+
+
+def test_in_development_a_webhook_may_be_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = HOOK | {"WEBHOOK_URL": "http://127.0.0.1:8000/hook"}
+    assert read(monkeypatch, **inside).webhook_allow_private

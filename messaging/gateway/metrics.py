@@ -37,6 +37,7 @@ class Metrics:
         self._lag = self._histogram("loop_lag_seconds", "How late the process was with what was due.")
         self._doubles = self._counter("doubles_suppressed", "Messages that came again.", "source")
         self._left_out = self._counter("signals_left_out", "Not told to clients that are behind.", "dialect")
+        self._webhooks = self._counter("webhook_deliveries", "Tries to tell the webhook.", "type", "outcome")
         self._gaps = self._counter("gaps_filled", "Reads from the store of what the bus did not bring.")
 
     def opened(self, dialect: str) -> None:
@@ -97,6 +98,10 @@ class Metrics:
     def left_out(self, dialect: str) -> None:
         """A typing or presence event was not told to a client that is behind."""
         self._left_out.labels(dialect).inc()
+
+    def webhook(self, type_: str, outcome: str) -> None:
+        """The webhook was told something, or was not."""
+        self._webhooks.labels(type_, outcome).inc()
 
     def gap_filled(self) -> None:
         """Messages were read from the store because the bus did not bring them."""

@@ -13,6 +13,7 @@ from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ConversationReply
 from messaging.service.context import Context, Outcome
+from messaging.service.hooks import CONVERSATION_CREATED, CONVERSATION_UPDATED
 from messaging.service.views import conversation_view
 
 _ATTEMPTS = 8
@@ -65,6 +66,14 @@ def begun(
     return conversation, members
 
 
+async def keep_new(ctx: Context, conversation: Conversation, members: Sequence[Member] = ()) -> bool:
+    """Keep a new group or room; False where there is one of this id already."""
+    if not await ctx.store.save(conversation, put=members):
+        return False
+    await ctx.hooks.keep(CONVERSATION_CREATED, lane=conversation.id)
+    return True
+
+
 def next_version(ctx: Context, old: Conversation, *, joining: int = 0) -> Conversation:
     """The conversation after one more change, with `joining` more members (or fewer)."""
     return replace(
@@ -94,6 +103,7 @@ async def newcomers(
 
 async def changed(ctx: Context, conversation: Conversation) -> tuple[Event, ...]:
     """What is told when a conversation was changed."""
+    await ctx.hooks.keep(CONVERSATION_UPDATED, lane=conversation.id)
     view = await conversation_view(ctx, conversation)
     return (ConversationChanged(view=view, at=ctx.clock()),)
 

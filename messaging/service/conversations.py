@@ -26,6 +26,7 @@ from messaging.service.changing import (
     added,
     begun,
     changed,
+    keep_new,
     newcomers,
     next_version,
     permitted,
@@ -33,6 +34,7 @@ from messaging.service.changing import (
     shown,
 )
 from messaging.service.context import Context, Outcome
+from messaging.service.hooks import CONVERSATION_DELETED, iso
 from messaging.service.limits import count_query
 from messaging.service.users import ensure_users
 from messaging.service.views import conversation_view
@@ -110,7 +112,10 @@ async def delete_conversation(ctx: Context, actor: Actor, command: DeleteConvers
     """Delete a group or room with all that is in it."""
     conversation = await permitted(ctx, actor, command.conversation_id, Action.DELETE)
     await ctx.store.delete(conversation.id)
-    return Outcome(reply=Done(), events=(ConversationDeleted(conversation=conversation, at=ctx.clock()),))
+    now = ctx.clock()
+    gone = {"id": conversation.id, "kind": conversation.kind.value, "deletedAt": iso(now)}
+    await ctx.hooks.keep(CONVERSATION_DELETED, lane=conversation.id, data={"conversation": gone})
+    return Outcome(reply=Done(), events=(ConversationDeleted(conversation=conversation, at=now),))
 
 
 async def make_room(ctx: Context, actor: Actor, name: str) -> Conversation | None:
@@ -124,7 +129,7 @@ async def make_room(ctx: Context, actor: Actor, name: str) -> Conversation | Non
 async def ensure_room(ctx: Context, name: str) -> Conversation | None:
     """The conversation of this name: a public room that is made now, or what is there already."""
     room, _ = begun(ctx, name, Kind.ROOM, name=name)
-    return room if await ctx.store.save(room) else await ctx.store.conversation(name)
+    return room if await keep_new(ctx, room) else await ctx.store.conversation(name)
 
 
 async def _create_room(ctx: Context, actor: Actor, command: CreateConversation) -> Outcome:
@@ -133,7 +138,7 @@ async def _create_room(ctx: Context, actor: Actor, command: CreateConversation) 
     if command.private or command.member_ids:
         raise InvalidFormat("A public room has no members; make a group instead.", field="kind")
     room, _ = begun(ctx, command.name, Kind.ROOM, name=command.name)
-    if await ctx.store.save(room):
+    if await keep_new(ctx, room):
         return await shown(ctx, actor, room, created=True)
     there = await ctx.store.conversation(command.name)
     if there is None or there.kind is not Kind.ROOM:
@@ -148,7 +153,7 @@ async def _create_group(ctx: Context, actor: Actor, command: CreateConversation)
     group, members = begun(
         ctx, str(ctx.ids.next()), Kind.GROUP, roles, name=command.name, private=command.private
     )
-    if not await ctx.store.save(group, put=members):
+    if not await keep_new(ctx, group, members):
         raise Conflict("This id is taken.")
     events = await added(ctx, group, list(roles))
     return await shown(ctx, actor, group, events, created=True)
@@ -173,7 +178,7 @@ async def _put_new(ctx: Context, actor: Actor, command: PutConversation) -> Outc
         name=command.name or (command.conversation_id if command.kind is Kind.ROOM else None),
         private=bool(command.private),
     )
-    if not await ctx.store.save(new, put=members):
+    if not await keep_new(ctx, new, members):
         return None
     return await shown(
         ctx, actor, new, await added(ctx, new, [member.user_id for member in members]), created=True

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from messaging.domain.ids import IdSource
 from messaging.domain.models import Hook
@@ -77,6 +78,11 @@ class Hooks:
         )
         await self._store.keep_hooks([hook])
         self.kept()
+
+
+def iso(at: datetime) -> str:
+    """A time as it goes out: ISO 8601 in UTC, milliseconds, `Z`."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _nobody_waits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 
 from messaging.domain.commands import Actor, GetStatus, ListContacts, ListOnlineUsers, SetStatus
 from messaging.domain.errors import ClientError, UserNotFound
@@ -12,6 +13,7 @@ from messaging.domain.models import Conversation, Kind, Membership, Profile, Sta
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ContactList, Done, OnlineUsers, UserStatus
 from messaging.service.context import Context, Outcome
+from messaging.service.hooks import USER_OFFLINE, USER_ONLINE, iso
 from messaging.service.limits import drops_signal
 from messaging.service.policy import MAX_ONLINE_USERS
 from messaging.service.ports import ONLINE
@@ -120,6 +122,8 @@ async def changed(
         return ()
     memberships = await ctx.store.memberships(profile.id)
     now = ctx.clock()
+    if Status.OFFLINE in (before, after):
+        await _keep_hook(ctx, profile.id, after, now)
     event = PresenceChanged(
         user=profile,
         status=after,
@@ -129,6 +133,13 @@ async def changed(
         at=now,
     )
     return (event,)
+
+
+async def _keep_hook(ctx: Context, user_id: str, status: Status, at: datetime) -> None:
+    """A process that dies at this moment takes this with it: who was here says nothing of who was told."""
+    online = status is not Status.OFFLINE
+    data = {"userId": user_id, "status": status.value} | ({} if online else {"lastSeen": iso(at)})
+    await ctx.hooks.keep(USER_ONLINE if online else USER_OFFLINE, lane=f"user:{user_id}", data=data)
 
 
 def shares_presence(ctx: Context, membership: Membership) -> bool:

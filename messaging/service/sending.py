@@ -254,6 +254,7 @@ class _Sending:
         if appended.repeated:
             uncount_send(self.ctx, self.actor)
             return Outcome(reply=reply)
+        self.ctx.hooks.kept()
         sent = MessageSent(conversation=self.conversation, message=message, sender=self.sender)
         stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
         began = self._began(view) if message.seq == 1 else ()
