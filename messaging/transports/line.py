@@ -8,6 +8,8 @@ written, pongs and goodbyes included, is written here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterable
@@ -47,6 +49,15 @@ class _Flow(Protocol):
     def writing_paused(self) -> bool: ...
 
     async def _drain_helper(self) -> None: ...
+
+
+def sever(tcp: asyncio.Transport) -> None:
+    """Cut a connection at once, with a reset: what the peer has not taken is kept by nobody."""
+    sock = tcp.get_extra_info("socket")
+    if sock is not None and not tcp.is_closing():
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tcp.abort()
 
 
 class _LastFrame:
@@ -303,12 +314,12 @@ class Line:
             return
         self._said_goodbye = True
         if code == _ABNORMAL:
-            self._tcp.abort()
+            sever(self._tcp)
         elif not self._tcp.is_closing():
             self.flush()
             said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
             self._tcp.write(_frame(_CLOSE, said))
-            self._cut = self._loop.call_later(LINGER_SECONDS, self._tcp.abort)
+            self._cut = self._loop.call_later(LINGER_SECONDS, sever, self._tcp)
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first, or something that cannot be read: so do we."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from aiohttp import web
 
-from messaging.transports.line import LINGER_SECONDS
+from messaging.transports.line import LINGER_SECONDS, sever
 from messaging.transports.socketio import packets
 
 READ_SECONDS = 20.0
@@ -93,7 +93,7 @@ class HttpPoll(Poll):
 
     def _cut(self) -> None:
         if self._delivering and self._request.transport is not None:
-            self._request.transport.abort()
+            sever(self._request.transport)
 
 
 def text_response(body: str, headers: dict[str, str]) -> web.Response:
