@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
@@ -58,6 +60,17 @@ def sever(tcp: asyncio.Transport) -> None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     tcp.abort()
+
+
+def untaken(tcp: asyncio.Transport) -> int:
+    """How many written bytes the peer's system has not confirmed; 0 where that cannot be told."""
+    sock = tcp.get_extra_info("socket")
+    if sock is None or tcp.is_closing():
+        return 0
+    with contextlib.suppress(OSError):
+        waiting: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+        return tcp.get_write_buffer_size() + waiting
+    return 0
 
 
 class _LastFrame:
