@@ -15,7 +15,7 @@ from messaging.domain.commands import (
 )
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import MemberAdded, MessagesRead
-from messaging.domain.models import Identity, Membership, Profile
+from messaging.domain.models import Identity, Membership, Position, Profile
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.service import handlers
 from messaging.service.context import Outcome
@@ -33,7 +33,7 @@ class Moody(SqliteStore):
         self.away = False
         self.afterwards: Callable[[], Awaitable[None]] | None = None
 
-    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+    async def positions(self, user_id: str, device: str) -> Mapping[str, Position] | None:
         if self.gate is not None:
             await self.gate.wait()
         if self.away:
@@ -140,7 +140,7 @@ async def test_a_device_that_was_away_goes_on_where_it_had_confirmed(house: Hous
     await until(lambda: groups(desk) == ["seen"])
     store = house.one.gateway.ctx.store
     async with asyncio.timeout(5):
-        while (await store.positions("bob", "desk") or {}).get("g") != 1:  # noqa: ASYNC110  a store tells nobody
+        while (await store.positions("bob", "desk") or {}).get("g") != Position(1):  # noqa: ASYNC110  a store tells nobody
             await asyncio.sleep(0)
     desk.leave()
     assert (await alice.say("g", "missed"))["success"]
