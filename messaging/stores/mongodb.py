@@ -247,7 +247,7 @@ class MongoStore(MongoDuties, MongoFinding):
     @answering
     async def messages(self, message_ids: Collection[int]) -> Mapping[int, Message]:
         """See `Store.messages`."""
-        found = self._messages.find({"_id": {"$in": list(message_ids)}})
+        found = self._messages.find({"_id": {"$in": list(message_ids)}}, UNSEEN)
         return {each["_id"]: message_from(each) async for each in found}
 
     @answering
