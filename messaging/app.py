@@ -23,6 +23,7 @@ from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.gateway.gateway import Gateway
 from messaging.gateway.metrics import Metrics
+from messaging.jwks import FETCH_SECONDS, Jwks
 from messaging.outgoing.client import Outgoing
 from messaging.service import policy
 from messaging.service.context import Context, make_context
@@ -173,7 +174,8 @@ class Service:
         self.backplane = open_backplane(settings)
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None
-        self.ctx = _context(settings, self.store, self.backplane)
+        self.jwks = _jwks(settings)
+        self.ctx = _context(settings, self.store, self.backplane, self.jwks)
         self.webhooks = _webhooks(settings, self.ctx, self.metrics)
         self.gateway = Gateway(
             self.ctx,
@@ -256,6 +258,8 @@ class Service:
             opening.result()
         else:
             opening.add_done_callback(_tell_failure)
+        if self.jwks is not None:
+            self.jwks.start()
         await self.gateway.start()
         if self.webhooks is not None:
             self.webhooks.start()
@@ -265,6 +269,8 @@ class Service:
         await self.gateway.close()
         if self.webhooks is not None:
             await self.webhooks.close()
+        if self.jwks is not None:
+            await self.jwks.close()
         await self.backplane.close()
         await self.store.close()
 
@@ -306,7 +312,7 @@ def banner(settings: Settings, workers: int = 1) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
+def _context(settings: Settings, store: Store, backplane: Backplane, jwks: Jwks | None) -> Context:
     return make_context(
         store=store,
         presence=backplane.presence,
@@ -314,6 +320,7 @@ def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
         tokens=JsonWebTokens(
             secret=settings.jwt_secret,
             public_key_pem=settings.jwt_public_key,
+            keys=jwks,
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
             require_exp=settings.jwt_require_exp,
@@ -331,6 +338,12 @@ def _context(settings: Settings, store: Store, backplane: Backplane) -> Context:
             offline_queue_limit=settings.offline_queue_limit,
         ),
     )
+
+
+def _jwks(settings: Settings) -> Jwks | None:
+    if settings.jwt_jwks_url is None:
+        return None
+    return Jwks(settings.jwt_jwks_url, Outgoing(allow_private=True, timeout_seconds=FETCH_SECONDS))
 
 
 def _webhooks(settings: Settings, ctx: Context, metrics: Metrics) -> Deliveries | None:

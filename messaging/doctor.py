@@ -1,4 +1,4 @@
-"""The doctor: looks at versions, settings, storage and Redis, and says what is wrong and how to mend it."""
+"""The doctor: looks at all that a service stands on, and says what is wrong and how to mend it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from messaging import __version__, logs
 from messaging.backplanes import Backplane
+from messaging.backplanes.redis_line import Address, Line
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import Announcement
+from messaging.jwks import FETCH_SECONDS, Jwks
+from messaging.outgoing.client import MAX_ANSWER_BYTES, Outgoing
 from messaging.service.ports import Store
-from messaging.settings import Settings, SettingsError, read_settings
+from messaging.settings import Settings, SettingsError, read_settings, unknown_names
 
 CHECK_SECONDS = 15.0
+OLDEST_REDIS = (6, 2, 0)
 DISTRIBUTION = "messaging-server"
 
-Check = Callable[[], Coroutine[None, None, None]]
+Check = Callable[[], Coroutine[None, None, str]]
+"""Tells what was found; raises what is wrong."""
 
 
 def examine() -> Iterator[str]:
@@ -29,12 +34,14 @@ def examine() -> Iterator[str]:
         settings = read_settings()
     except SettingsError as wrong:
         yield from (f"wrong: settings: {mistake}" for mistake in wrong.mistakes)
-        yield "note: storage and Redis were not tried; mend the settings first"
+        yield "note: storage, Redis, keys and webhook were not tried; mend the settings first"
         return
     yield from _about(settings)
     logs.set_up("text", "CRITICAL")  # what a check finds is told here, once
     yield from _storage(settings)
     yield from _redis(settings)
+    yield from _keys(settings)
+    yield from _webhook(settings)
 
 
 def _libraries() -> Iterator[str]:
@@ -70,6 +77,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _about(settings: Settings) -> Iterator[str]:
     mode = "development" if settings.development else "production"
     yield f"ok: settings: {mode} mode, on {settings.host} port {settings.port}"
+    for name in unknown_names():
+        yield f"note: {name}: is set, and is not a setting; README.md has all of them"
     if "*" in settings.cors_origins:
         yield "note: CORS_ORIGINS: * lets any web page talk to this server, though without cookies"
     if not settings.jwt_require_exp:
@@ -87,33 +96,84 @@ def _storage(settings: Settings) -> Iterator[str]:
     if settings.mongodb_uri is not None:
         mend = "check MONGODB_URI, that it can be reached from here, and that it is a replica set"
 
-    async def check() -> None:
+    async def check() -> str:
         from messaging import app
 
-        await check_store(app.open_store(settings))
+        return await check_store(app.open_store(settings))
 
     yield _outcome("storage", check, mend)
 
 
 def _redis(settings: Settings) -> Iterator[str]:
-    if settings.redis_url is None:
+    url = settings.redis_url
+    if url is None:
         return
 
-    async def check() -> None:
+    async def check() -> str:
         from messaging import app
 
         await check_backplane(app.open_backplane(settings))
+        return await redis_version(Address(url, verify_certificates=not settings.redis_tls_insecure))
 
     yield _outcome(
         "Redis", check, "check REDIS_URL (REDIS_TLS_INSECURE=true on Heroku), and that it can be reached"
     )
 
 
-async def check_store(store: Store) -> None:
-    """Return if the store opens, answers and takes writes."""
+def _keys(settings: Settings) -> Iterator[str]:
+    url = settings.jwt_jwks_url
+    if url is None:
+        return
+
+    async def check() -> str:
+        jwks = Jwks(url, Outgoing(allow_private=True, timeout_seconds=FETCH_SECONDS))
+        try:
+            found = await jwks.fetch()
+        finally:
+            await jwks.close()
+        keys = found.find(None)
+        return f"{len(keys)} keys, for {', '.join(sorted({key.algorithm for key in keys}))}"
+
+    yield _outcome("keys", check, "check that JWT_JWKS_URL is a JWKS document and can be reached from here")
+
+
+def _webhook(settings: Settings) -> Iterator[str]:
+    url = settings.webhook_url
+    if url is None:
+        return
+
+    async def check() -> str:
+        out = Outgoing(allow_private=settings.webhook_allow_private)
+        try:
+            answer = await out.get(url, max_bytes=MAX_ANSWER_BYTES)
+        finally:
+            await out.close()
+        return f"reached (it answers {answer.status} to a GET)"
+
+    yield _outcome("webhook", check, "check WEBHOOK_URL, and that it can be reached from here")
+
+
+async def redis_version(address: Address) -> str:
+    """Which Redis it is; ValueError for one that is too old."""
+    line = Line(address, patience=CHECK_SECONDS)
+    try:
+        told = await line.ask("INFO", "server")
+    finally:
+        await line.close()
+    text = told.decode() if isinstance(told, bytes) else str(told)
+    found = re.search(r"redis_version:([\d.]+)", text)
+    version_ = found[1] if found else "of an unknown version"
+    if found and _numbers(version_) < OLDEST_REDIS:
+        raise ValueError(f"Redis {version_} is too old; 6.2 or newer is needed")
+    return f"Redis {version_}"
+
+
+async def check_store(store: Store) -> str:
+    """What the store is, if it opens, answers and takes writes."""
     try:
         await store.open()
         await store.ping()
+        return await store.about()
     finally:
         await store.close()
 
@@ -132,15 +192,15 @@ async def check_backplane(backplane: Backplane) -> None:
 
 
 def _outcome(name: str, check: Check, mend: str) -> str:
-    async def within_limit() -> None:
+    async def within_limit() -> str:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+            return await check()
 
     try:
-        asyncio.run(within_limit())
+        found = asyncio.run(within_limit())
     except Exception as wrong:  # noqa: BLE001 - whatever it is, it is what the doctor was asked for
         return f"wrong: {name}: {_reason(wrong)}; {mend}"
-    return f"ok: {name}"
+    return f"ok: {name}: {found}"
 
 
 def _reason(wrong: BaseException) -> str:

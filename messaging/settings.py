@@ -42,6 +42,8 @@ SECRET_FILE = "development-secret"  # noqa: S105 - the name of a file
 
 _KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 _MONGODB = ("MONGODB_URI", "MONGO_URL", "MONGODB_URL")
+_FAMILIES = ("JWT_", "WEBHOOK_", "RATE_LIMIT_", "PRESENCE_", "MAX_CONNECTIONS_", "METRICS_", "VAPID_")
+"""How names begin of which only settings are expected."""
 _MANY = 2**31 - 1
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(
@@ -217,6 +219,8 @@ class Settings:
     jwt_secret: str | None = _setting(None, _Parsed(_secret, verbatim=True), secret=True)
     jwt_public_key: str | None = _setting(None, _Parsed(_pem), secret=True)
     """With a secret beside it, tokens may be signed with either."""
+    jwt_jwks_url: str | None = _setting(None, _url("https://"), secret=True)
+    """Keys of the same kinds, fetched from there."""
     jwt_audience: str | None = _setting(None, _Parsed(str))
     jwt_issuer: str | None = _setting(None, _Parsed(str))
     jwt_require_exp: bool = _setting(True, _switch())
@@ -283,6 +287,13 @@ def read_settings() -> Settings:
     return settings
 
 
+def unknown_names() -> tuple[str, ...]:
+    """Variables of the environment that begin like settings and are none: a slip of the pen, mostly."""
+    fields_ = [field for field in dataclasses.fields(Settings) if field.metadata]
+    known = {name for field in fields_ for name in field.metadata["names"] or (field.name.upper(),)}
+    return tuple(sorted(name for name in os.environ if name.startswith(_FAMILIES) and name not in known))
+
+
 def _read_values() -> tuple[dict[str, Any], list[str]]:
     """What is set and good, by field; and what is wrong with the rest."""
     env = Env(eager=False)
@@ -323,10 +334,8 @@ def _production_mistakes(given: frozenset[str]) -> Iterator[str]:
     if given.isdisjoint(_KEYS):
         yield (
             f"JWT_SECRET: must be set, to at least {MIN_SECRET_BYTES} random bytes "
-            "(or JWT_PUBLIC_KEY, where tokens are signed with a private key)."
+            "(or JWT_PUBLIC_KEY or JWT_JWKS_URL, where tokens are signed with a private key)."
         )
-    if "JWT_JWKS_URL" in given:
-        yield "JWT_JWKS_URL: is not supported yet; set JWT_PUBLIC_KEY to the key itself."
     if "DYNO" in given and given.isdisjoint(_MONGODB):
         yield "MONGODB_URI: must be set on this host (DYNO): its disk forgets, and a SQLite database with it."
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -49,6 +49,7 @@ _PROFILE_CLAIMS = {
     "image": "image",
     "email": "email",
 }
+UNACCEPTED = "The token is signed with an algorithm that is not accepted here."
 _LAST_SECOND = 253_402_300_799 - 86_400
 """A day before the last moment that a datetime holds, so that leeway fits behind it."""
 
@@ -95,6 +96,11 @@ def public_key(pem: str) -> Key:
         value = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("must be a public key in PEM format (-----BEGIN PUBLIC KEY-----)") from None
+    return key_for(value)
+
+
+def key_for(value: object) -> Key:
+    """A public key with the algorithm of its type; ValueError for one of another kind, or too weak."""
     match value:
         case RSAPublicKey() if value.key_size >= MIN_RSA_BITS:
             return Key("RS256", value)
@@ -106,10 +112,21 @@ def public_key(pem: str) -> Key:
             raise ValueError("must be RSA of 2048 bits or more, EC on the curve P-256, Ed25519 or Ed448")
 
 
+class Keys(Protocol):
+    """Public keys that may change (a JWKS document)."""
+
+    @property
+    def generation(self) -> int:
+        """Rises with each change of the keys."""
+
+    async def find(self, kid: str | None) -> Sequence[Key]:
+        """Those that may have signed a token which names `kid`. May fetch them; raises Unavailable."""
+
+
 class JsonWebTokens:
     """Verifies tokens (`service.ports.Tokens`) that were signed with a secret or a public key's other half.
 
-    With both, a token may be signed with either. Each good token is decoded once and then remembered by
+    With several keys, a token may be signed with any. Each good token is decoded once and then remembered by
     its hash until it ends, or until 10,000 others were seen since.
 
     Raises ValueError at construction for a weak key, or for none.
@@ -120,6 +137,7 @@ class JsonWebTokens:
         *,
         secret: str | None = None,
         public_key_pem: str | None = None,
+        keys: Keys | None = None,
         audience: str | None = None,
         issuer: str | None = None,
         require_exp: bool = True,
@@ -128,13 +146,14 @@ class JsonWebTokens:
         leeway_seconds: float = LEEWAY_SECONDS,
         clock: Clock,
     ) -> None:
-        # Keys from a JWKS document become more of these; `verify` is async so that it may fetch them.
         self._keys = (
             *([secret_key(secret)] if secret is not None else []),
             *([public_key(public_key_pem)] if public_key_pem is not None else []),
         )
-        if not self._keys:
+        if not self._keys and keys is None:
             raise ValueError("a secret or a public key is needed")
+        self._more_keys = keys
+        self._generation = 0
         self._audience = audience
         self._issuer = issuer
         self._require_exp = require_exp
@@ -145,13 +164,17 @@ class JsonWebTokens:
         self._known: dict[bytes, Identity] = {}
 
     async def verify(self, token: str) -> Identity:
-        """Who the token says its bearer is; AuthFailed says why for any token that is not good now."""
+        """Who the token says its bearer is; AuthFailed says why for any token that is not good now,
+        Unavailable that the keys cannot be had to find out."""
         if not token:
             raise AuthFailed("A token is needed to sign in.")
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             raise AuthFailed("The token is not a JSON Web Token.")
+        if self._more_keys is not None and self._more_keys.generation != self._generation:
+            self._generation = self._more_keys.generation
+            self._known.clear()  # a key may have been taken back
         digest = hashlib.sha256(token.encode()).digest()
-        identity = self._known.pop(digest, None) or self._identity(self._claims(token))
+        identity = self._known.pop(digest, None) or self._identity(await self._claims(token))
         if identity.expires_at is not None and identity.expires_at <= self._clock():
             raise AuthFailed("The token has expired.")
         self._remember(digest, identity)
@@ -162,17 +185,13 @@ class JsonWebTokens:
         if len(self._known) > MAX_CACHED_TOKENS:
             del self._known[next(iter(self._known))]
 
-    def _claims(self, token: str) -> Mapping[str, Any]:
-        for key in self._keys:
-            try:
-                return jwt.decode(token, key.value, algorithms=[key.algorithm], options=_SIGNATURE_ONLY)
-            except jwt.InvalidAlgorithmError:
-                continue
-            except jwt.InvalidSignatureError:
-                raise AuthFailed("The token's signature is wrong.") from None
-            except (jwt.PyJWTError, ValueError, RecursionError):
-                raise AuthFailed("The token is not a JSON Web Token.") from None
-        raise AuthFailed("The token is signed with an algorithm that is not accepted here.")
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        claims, refusal = _decoded(token, self._keys)
+        if claims is None and self._more_keys is not None:
+            claims, refusal = _decoded(token, await self._more_keys.find(_kid(token)), refusal)
+        if claims is None:
+            raise AuthFailed(refusal)
+        return claims
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         issued_at, expires_at = self._times(claims)
@@ -206,6 +225,34 @@ class JsonWebTokens:
         audience = claims.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise AuthFailed("The token is for another audience (claim aud).")
+
+
+def _decoded(
+    token: str, keys: Sequence[Key], refusal: str = UNACCEPTED
+) -> tuple[Mapping[str, Any] | None, str]:
+    """The claims by the first key that fits; else why not. AuthFailed for what is no token at all."""
+    for key in keys:
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token, key.value, algorithms=[key.algorithm], options=_SIGNATURE_ONLY
+            )
+            return claims, ""
+        except jwt.InvalidAlgorithmError:
+            continue
+        except jwt.InvalidSignatureError:
+            refusal = "The token's signature is wrong."
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise AuthFailed("The token is not a JSON Web Token.") from None
+    return None, refusal
+
+
+def _kid(token: str) -> str | None:
+    """The name of the key that a token says it was signed with."""
+    try:
+        kid = jwt.get_unverified_header(token).get("kid")
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise AuthFailed("The token is not a JSON Web Token.") from None
+    return kid if isinstance(kid, str) else None
 
 
 def _profile(claims: Mapping[str, Any], role: str) -> Profile:

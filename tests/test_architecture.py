@@ -23,6 +23,7 @@ FLOORS = {
     "backplanes": 3,
     "dialects": 3,
     "gateway": 4,
+    "jwks": 4,
     "webhooks": 4,
     "transports": 5,
     "app": 6,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from asyncio import to_thread
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from messaging.doctor import check_backplane, library_problem
 from messaging.domain.models import Profile
 from messaging.settings import SECRET_FILE
 from messaging.tokens import JsonWebTokens
+from tests.certificates import authority
+from tests.issuer import issuing, private_key, public_jwk
+from tests.receiver import receiving
 from tests.servers import INHERITED, ROOT
 from tests.test_settings import MONGODB, SECRET
 
@@ -109,7 +113,9 @@ def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
 
 def test_the_doctor_finds_a_fresh_clone_well(tmp_path: Path) -> None:
     found = messaging(tmp_path, "doctor")
-    assert "ok: storage" in found.stdout.splitlines()
+    assert re.search(
+        r"^ok: storage: SQLite [\d.]+, journal wal, every write on disk$", found.stdout, re.MULTILINE
+    )
     assert (found.returncode, found.stderr) == (0, "")
 
 
@@ -141,8 +147,38 @@ def test_the_doctor_finds_a_real_mongodb_and_redis_well(
     tmp_path: Path, mongodb_uri: str, redis_url: str
 ) -> None:
     found = messaging(tmp_path, "doctor", JWT_SECRET=SECRET, MONGODB_URI=mongodb_uri, REDIS_URL=redis_url)
-    assert {"ok: storage", "ok: Redis"} <= set(found.stdout.splitlines())
+    assert re.search(
+        r"^ok: storage: MongoDB [\d.]+, replica set rs0 of 1, writes by majority, journalled$",
+        found.stdout,
+        re.MULTILINE,
+    )
+    assert re.search(r"^ok: Redis: Redis [\d.]+$", found.stdout, re.MULTILINE)
     assert found.returncode == 0
+
+
+async def test_the_doctor_asks_for_the_keys_and_the_webhook(tmp_path: Path) -> None:
+    trusted = authority(tmp_path)
+    async with issuing(trusted) as issuer, receiving() as receiver:
+        issuer.keys = [public_jwk("ES256", private_key("ES256"), kid="a")]
+        set_up = {
+            "JWT_JWKS_URL": issuer.url,
+            "SSL_CERT_FILE": str(trusted.certificate),
+            "WEBHOOK_URL": receiver.url,
+            "WEBHOOK_SECRET": "hunter22-hunter22-hunter22",
+            "WEBHOOK_ALLOW_PRIVATE": "true",
+            "WEBHOOK_EVENT": "message.created",
+        }
+        well = await to_thread(messaging, tmp_path, "doctor", **set_up)
+        issuer.keys = []
+        set_up["WEBHOOK_URL"] = "http://127.0.0.1:1/hook"
+        sick = await to_thread(messaging, tmp_path, "doctor", **set_up)
+    assert "ok: keys: 1 keys, for ES256" in well.stdout.splitlines()
+    assert "ok: webhook: reached (it answers 405 to a GET)" in well.stdout.splitlines()
+    assert "note: WEBHOOK_EVENT: is set, and is not a setting; README.md has all of them" in well.stdout
+    assert well.returncode == 0
+    assert re.search(r"^wrong: keys: .*JWT_JWKS_URL", sick.stdout, re.MULTILINE)
+    assert re.search(r"^wrong: webhook: .*WEBHOOK_URL", sick.stdout, re.MULTILINE)
+    assert "hunter22" not in sick.stdout + sick.stderr
 
 
 async def test_a_backplane_of_one_process_is_well() -> None:

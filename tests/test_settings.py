@@ -13,7 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from messaging.settings import IN_MEMORY, SECRET_FILE, Settings, SettingsError, read_settings
+from messaging.settings import (
+    IN_MEMORY,
+    SECRET_FILE,
+    Settings,
+    SettingsError,
+    read_settings,
+    unknown_names,
+)
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 MONGODB = "mongodb://user:hunter22@db/chat"
@@ -166,13 +173,19 @@ def test_a_bad_value_is_one_plain_line_that_does_not_quote_it(
 
 
 def test_all_mistakes_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = mistakes(monkeypatch, PORT="x", LOG_LEVEL="x", DYNO="web.1", JWT_JWKS_URL="https://idp/keys")
-    assert [line.partition(":")[0] for line in told] == ["PORT", "LOG_LEVEL", "JWT_JWKS_URL", "MONGODB_URI"]
+    told = mistakes(monkeypatch, PORT="x", LOG_LEVEL="x", DYNO="web.1", JWT_JWKS_URL="http://idp/keys")
+    assert [line.partition(":")[0] for line in told] == ["PORT", "JWT_JWKS_URL", "LOG_LEVEL", "MONGODB_URI"]
 
 
-def test_keys_from_a_url_are_not_supported_yet_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = mistakes(monkeypatch, JWT_SECRET=SECRET, JWT_JWKS_URL="https://idp/keys")
-    assert "not supported yet" in line
+def test_a_url_of_keys_alone_is_enough_for_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, JWT_JWKS_URL="https://idp.example.com/keys")
+    assert not settings.development
+    assert settings.jwt_jwks_url == "https://idp.example.com/keys"
+
+
+def test_names_that_look_like_settings_and_are_none_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    production(monkeypatch, JWT_ISUER="x", RATE_LIMIT_MESSAGE="1/minute", PATH="/bin", JWT_ISSUER="y")
+    assert unknown_names() == ("JWT_ISUER", "RATE_LIMIT_MESSAGE")
 
 
 # --- production --------------------------------------------------------------------------------------

@@ -14,6 +14,12 @@ from messaging.domain.models import Disconnection, Hook
 class Duties(Protocol):
     """Durable and visible in order, as everything of a store is."""
 
+    # what it is
+
+    async def about(self) -> str:
+        """What the storage is, for whoever looks after it: its kind, its version, how it keeps what it is
+        given."""
+
     # sending users away
 
     async def disconnect(self, user_id: str, *, revoked_before: datetime | None) -> Disconnection:

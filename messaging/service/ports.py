@@ -376,4 +376,5 @@ class Tokens(Protocol):
     """Verifies JSON Web Tokens (RFC 7519)."""
 
     async def verify(self, token: str) -> Identity:
-        """Who the token says its bearer is; raises AuthFailed for any token that is not good now."""
+        """Who the token says its bearer is; raises AuthFailed for any token that is not good now, Unavailable
+        while that cannot be known."""

@@ -29,6 +29,17 @@ class MongoDuties(MongoBase):
     """`Duties` (messaging.service.duties)."""
 
     @answering
+    async def about(self) -> str:
+        """See `Duties.about`."""
+        build = await self._client.admin.command("buildInfo")
+        hello = await self._client.admin.command("hello")
+        hosts = hello.get("hosts", [])
+        nodes = f"replica set {hello['setName']} of {len(hosts)}" if "setName" in hello else "sharded"
+        concern = self._client.write_concern.document
+        durable = f"writes by {concern.get('w')}" + (", journalled" if concern.get("j") else "")
+        return f"MongoDB {build['version']}, {nodes}, {durable}"
+
+    @answering
     async def disconnect(self, user_id: str, *, revoked_before: datetime | None) -> Disconnection:
         """See `Duties.disconnect`. Whoever stores n has read n - 1, as with the places of messages."""
         for _ in range(_ATTEMPTS):

@@ -12,6 +12,8 @@ from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
 
 _MESSAGE_CREATED = "message.created"
+_FULL = 2
+"""`PRAGMA synchronous`: what is committed is on disk."""
 
 
 class SqliteDuties(SqliteBase):
@@ -21,6 +23,9 @@ class SqliteDuties(SqliteBase):
         super().__init__(path)
         # Not in the database: there is one server for each, and none of an earlier one is left.
         self._leases: dict[str, tuple[str, float]] = {}
+
+    async def about(self) -> str:
+        return await self._write(_about)
 
     async def disconnect(self, user_id: str, *, revoked_before: datetime | None) -> Disconnection:
         return await self._write(_disconnect, user_id, revoked_before)
@@ -47,6 +52,13 @@ class SqliteDuties(SqliteBase):
 
     async def drop_hooks(self, hooks: Sequence[Hook]) -> None:
         await self._write(_drop_hooks, list(hooks))
+
+
+def _about(db: sqlite3.Connection) -> str:
+    (journal,) = db.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
+    durable = "every write on disk" if synchronous >= _FULL else "the last writes may be lost"
+    return f"SQLite {sqlite3.sqlite_version}, journal {journal}, {durable}"
 
 
 def _disconnect(db: sqlite3.Connection, user_id: str, revoked_before: datetime | None) -> Disconnection:

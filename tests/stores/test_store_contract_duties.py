@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 from messaging.domain.models import Draft, Hook
@@ -22,6 +23,12 @@ async def kept(store: Store, lane: str = "c", limit: int = 100) -> list[int | st
 
 def hooked(content: str, **changes: object) -> Draft:
     return draft(content, **{"hook": "", **changes})
+
+
+async def test_a_store_says_what_it_is_and_how_it_keeps(store: Store) -> None:
+    told = await store.about()
+    assert re.match(r"(SQLite|MongoDB) \d+\.\d+", told)
+    assert re.search(r"every write on disk|writes by majority, journalled", told)
 
 
 # --- who was sent away ----------------------------------------------------------------------------------
