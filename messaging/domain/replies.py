@@ -11,7 +11,6 @@ from messaging.domain.models import (
     ConversationView,
     Identity,
     MessageView,
-    Position,
     ProcessView,
     Profile,
     Status,
@@ -158,12 +157,12 @@ class Greeted:
 class Missed:
     """What came while a device was away, oldest first; `more` when there was more than is kept ready.
 
-    `positions` says, by conversation, up to where nothing is left out after it.
+    `positions` says, by conversation, up to which seq nothing is left out after it.
     """
 
     messages: tuple[tuple[Conversation, MessageView], ...]
     more: bool
-    positions: tuple[tuple[str, Position], ...]
+    positions: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

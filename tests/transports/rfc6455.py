@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 SECONDS = 5.0
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+_ESTABLISHED = 1
 _KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 
 
@@ -20,6 +21,11 @@ async def eventually(condition: Callable[[], object], seconds: float = SECONDS) 
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  conditions of many kinds, none with an event
             await asyncio.sleep(0.001)
+
+
+def established(connection: socket.socket) -> bool:
+    """Whether a TCP connection is up, as the kernel knows it."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0] == _ESTABLISHED
 
 
 class Received(NamedTuple):
@@ -71,6 +77,17 @@ class RawClient:
             yield cls(reader, writer, head)
         finally:
             writer.transport.abort()
+
+    @property
+    def socket(self) -> socket.socket:
+        """Its socket, for what the kernel knows of the connection."""
+        found: socket.socket = self._writer.get_extra_info("socket")
+        return found
+
+    @property
+    def established(self) -> bool:
+        """Whether the connection is, as the kernel knows it, whoever reads."""
+        return established(self.socket)
 
     def send(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> None:
         """One frame, masked with zeros."""
