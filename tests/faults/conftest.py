@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.faults.load import ENVIRONMENT
+from scripts.chaos_harness.people import ENVIRONMENT
 
 
 @pytest.fixture(params=["sqlite", "mongodb"])

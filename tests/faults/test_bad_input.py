@@ -24,9 +24,10 @@ from messaging.dialects import DIALECTS
 from messaging.dialects.namespace import Namespace, Row
 from messaging.dialects.rest import Route
 from messaging.dialects.routes import ROUTES
+from scripts.chaos_harness.by_hand import Client, Gone
+from scripts.chaos_harness.people import ENVIRONMENT, Crowd, crowd, token
 from tests.conftest import Serve
 from tests.faults import nonsense
-from tests.faults.load import ENVIRONMENT, Client, Crowd, Gone, crowd, token
 from tests.servers import MongoServer, RedisServer, ServerProcess
 
 AT_ONCE = 50

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.checker import Fact, disorder, doubles, lost, phantom
+from scripts.chaos_harness.checker import Fact, disorder, doubles, lost, phantom
 
 
 def fact(seq: int, client_id: str | None = "", *, id: str = "") -> Fact:  # noqa: A002

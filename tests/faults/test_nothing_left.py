@@ -16,18 +16,10 @@ from messaging.backplanes.memory import LocalCapacity
 from messaging.settings import IN_MEMORY, Settings
 from messaging.transports.socketio.engine import EngineServer
 from messaging.transports.socketio.server import SIGN_IN_SECONDS, SocketServer
+from scripts.chaos_harness.by_hand import Client, Gone, PollingCarrier, WebSocketCarrier
+from scripts.chaos_harness.people import NO_LIMIT, SECRET, Crowd, crowd
+from scripts.chaos_harness.record import until
 from tests.conftest import Serve
-from tests.faults.load import (
-    NO_LIMIT,
-    SECRET,
-    Client,
-    Crowd,
-    Gone,
-    PollingCarrier,
-    WebSocketCarrier,
-    crowd,
-    until,
-)
 from tests.servers import free_port
 
 CLIENTS = 80
