@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 from aiohttp import web
@@ -43,9 +44,13 @@ from messaging.transports.rest import Rest
 from messaging.transports.socketio.factory import create_socketio, mount
 from messaging.transports.socketio.gateway import GatewayNamespace
 from messaging.transports.socketio.wire import SocketIoWire
+from messaging.transports.tracing import traced
 from messaging.transports.websocket import WebSockets
 from messaging.webhooks.delivery import Deliveries
 from messaging.webhooks.payload import key_of
+
+if TYPE_CHECKING:
+    from messaging.telemetry import Telemetry
 
 DRAIN_SECONDS = 6.0
 """How long commands may go on after SIGTERM before the clients are sent away."""
@@ -170,7 +175,10 @@ class Service:
         self.settings = settings
         self.worker = worker
         self.metrics = Metrics()
+        self.telemetry = _telemetry(settings)
         self.store = measured(open_store(settings), self.metrics.stored)
+        if self.telemetry is not None:
+            self.store = self.telemetry.store(self.store)
         self.backplane = open_backplane(settings)
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None
@@ -185,6 +193,8 @@ class Service:
             capacity=self.backplane.capacity,
             metrics=self.metrics,
         )
+        if self.telemetry is not None:
+            self.gateway.around = self.telemetry.command
 
     def web_app(self) -> web.Application:
         """All transports on one application; what they stand on lives as long as it does."""
@@ -195,7 +205,8 @@ class Service:
             capacity=self.backplane.capacity,
         )
         rest = Rest(self.gateway, entrance, origins, trusted_hops=self.settings.trusted_hops)
-        app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=[rest.middleware()])
+        middlewares = [traced, rest.middleware()]
+        app = web.Application(client_max_size=self.settings.max_frame_bytes, middlewares=middlewares)
         app.cleanup_ctx.append(self._living)
         self._mount_sockets(app, entrance, origins)
         operations = Operations(
@@ -271,6 +282,8 @@ class Service:
             await self.webhooks.close()
         if self.jwks is not None:
             await self.jwks.close()
+        if self.telemetry is not None:
+            await self.telemetry.close()
         await self.backplane.close()
         await self.store.close()
 
@@ -338,6 +351,14 @@ def _context(settings: Settings, store: Store, backplane: Backplane, jwks: Jwks 
             offline_queue_limit=settings.offline_queue_limit,
         ),
     )
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    from messaging.telemetry import Telemetry
+
+    return Telemetry(endpoint=settings.otel_exporter_otlp_endpoint, service_name=settings.otel_service_name)
 
 
 def _jwks(settings: Settings) -> Jwks | None:

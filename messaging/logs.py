@@ -13,6 +13,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from messaging.service import tracing
+
 # Control characters, line and paragraph separators, lone surrogates, and what turns the direction of text:
 # none may forge a line, hide a part of one, or speak to a terminal.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -65,7 +67,7 @@ class _SafeFormatter(logging.Formatter):
     """Everything that a record says, its traceback included, redacted."""
 
     def parts(self, record: logging.LogRecord) -> dict[str, str]:
-        """The record's time, level, logger, message and, where there is one, traceback."""
+        """The record's time, level, logger, message and, where there are some, trace_id and traceback."""
         parts = {
             "time": _timestamp(record.created),
             "level": record.levelname,
@@ -74,6 +76,8 @@ class _SafeFormatter(logging.Formatter):
         }
         trace = [self.formatException(record.exc_info)] if record.exc_info else []
         trace += [self.formatStack(record.stack_info)] if record.stack_info else []
+        if trace_id := tracing.trace_id():
+            parts["trace_id"] = trace_id
         return parts | ({"traceback": redact("\n".join(trace))} if trace else {})
 
 
@@ -84,11 +88,13 @@ class TextFormatter(_SafeFormatter):
         """The record on one line; control characters are escaped."""
         parts = self.parts(record)
         line = f"{parts['time']} {parts['level']} {parts['logger']}: {parts['message']}"
+        line += f", TraceID={parts['trace_id']}" if "trace_id" in parts else ""
         return escape(f"{line} | {parts['traceback']}" if "traceback" in parts else line)
 
 
 class JsonFormatter(_SafeFormatter):
-    """One JSON object a line: `time`, `level`, `logger`, `message` and, where there is one, `traceback`."""
+    """One JSON object a line: `time`, `level`, `logger`, `message` and, where there are some, `trace_id` and
+    `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as ASCII, so that no character of it can do anything."""

@@ -11,6 +11,7 @@ not set. No value is ever quoted in a mistake, since any of them may be a secret
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import re
 import secrets
@@ -154,6 +155,14 @@ def _pem(text: str) -> str:
     return pem
 
 
+def _collector(text: str) -> str:
+    if importlib.util.find_spec("opentelemetry") is None:
+        raise ValueError("needs OpenTelemetry: pip install messaging-server[otel]")
+    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
+        raise ValueError("must be a URL that begins with https:// or http://")
+    return text
+
+
 def _webhook_secret(text: str) -> str:
     if len(key_of(text.strip())) < MIN_WEBHOOK_SECRET_BYTES:
         raise ValueError(f"must have at least {MIN_WEBHOOK_SECRET_BYTES} bytes")
@@ -234,6 +243,10 @@ class Settings:
     """Of hooks.TYPES; all of them unless set."""
     webhook_allow_private: bool = _setting(False, _switch())
     """Whether the webhook may be inside a private network, and plain http; in development it always may."""
+
+    otel_exporter_otlp_endpoint: str | None = _setting(None, _Parsed(_collector))
+    """Where traces go, over OTLP/HTTP; needs the extra `otel`."""
+    otel_service_name: str = _setting("messaging", _Parsed(str))
 
     log_format: str = _setting("text", _one_of("text", "json", form=str.lower))
     log_level: str = _setting(

@@ -29,6 +29,7 @@ FLOORS = {
     "app": 6,
     "settings": 6,
     "logs": 6,
+    "telemetry": 6,
     "supervisor": 6,
     "doctor": 6,
     "cli": 6,

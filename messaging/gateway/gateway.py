@@ -54,6 +54,9 @@ _TYPING_TICK_SECONDS = 1.0
 _GOODBYE_SECONDS = 1.5
 """Over how long the closing of many clients is spread at shutdown."""
 
+Around = Callable[[str, Callable[[], Awaitable[Result]]], Awaitable[Result]]
+"""Takes a command's name and how it is carried out, and does that."""
+
 logger = logging.getLogger("messaging.gateway")
 
 
@@ -82,6 +85,8 @@ class Gateway:
         self.starting = False
         """Whether the storage is still being prepared; nobody is let in before."""
         self.draining = False
+        self.around: Around | None = None
+        """What every command is carried out within, if anything: a span of a trace."""
         self._bus = bus
         self._max_connections_per_user = max_connections_per_user
         self._names = iter(range(1, 1 << 62))
@@ -251,6 +256,11 @@ class Gateway:
 
     async def execute(self, actor: Actor, command: Command) -> Result:
         """Carry a command out; Unavailable when it takes longer than its deadline."""
+        if self.around is None:
+            return await self._execute(actor, command)
+        return await self.around(type(command).__name__, lambda: self._execute(actor, command))
+
+    async def _execute(self, actor: Actor, command: Command) -> Result:
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 return await HANDLERS[type(command)](self.ctx, actor, command)

@@ -39,6 +39,7 @@ from messaging.gateway.offset import Point, Trail
 from messaging.gateway.rendering import ended
 from messaging.gateway.sign_in import EXPIRED, SignIn
 from messaging.gateway.transport import Transport, Wire
+from messaging.service import tracing
 from messaging.service.context import Outcome, Result
 from messaging.service.sending import send_at_once
 
@@ -115,6 +116,8 @@ class Session:
         self._resumes = resumes
         self.opened_at = time.monotonic()
         self.connected_at = gateway.ctx.clock()
+        self._trace = tracing.current()
+        """The trace in which the client connected: what it does belongs to it."""
         self.connection = connection
         """This connection's name in this process."""
         self._sent_away = False
@@ -156,7 +159,10 @@ class Session:
         if self.catching_up is not None:
             self.catching_up.ask()  # before the answer, so that who has that has confirmed
         requests = self.wire.dialect.requests(frame)
-        if self._worker is not None or len(requests) != 1 or not self._begin_at_once(requests[0], ref):
+        if self._trace:
+            with tracing.tracing(tracing.current() or self._trace):
+                self._take_all(requests, ref)
+        elif self._worker is not None or len(requests) != 1 or not self._begin_at_once(requests[0], ref):
             self._take_all(requests, ref)
         return True
 
@@ -311,7 +317,7 @@ class Session:
         """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
         hand; False: it has to be carried out like any other command."""
         command = request.command
-        if type(command) is not SendMessage or not self._is_good:
+        if type(command) is not SendMessage or self._gateway.around is not None or not self._is_good:
             return False
         if self._in_flight and not self._may_join(command):
             return False

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from messaging.domain.ids import IdSource
 from messaging.domain.models import Hook
+from messaging.service import tracing
 from messaging.service.ports import Clock, Store
 
 MESSAGE_CREATED = "message.created"
@@ -51,7 +52,7 @@ class Hooks:
     @property
     def for_messages(self) -> str | None:
         """What `Draft.hook` is to be for a message that is sent now."""
-        return "" if MESSAGE_CREATED in self.wanted else None
+        return tracing.current() if MESSAGE_CREATED in self.wanted else None
 
     async def keep(
         self,
@@ -75,6 +76,7 @@ class Hooks:
             at=self._clock(),
             data=json.dumps(data or {}, separators=(",", ":")),
             message_id=message_id,
+            trace=tracing.current(),
         )
         await self._store.keep_hooks([hook])
         self.kept()

@@ -15,6 +15,8 @@ from tests.conftest import Serve
 from tests.receiver import WEBHOOK_SECRET, Receiver, receiving
 from tests.servers import ServerProcess
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
@@ -113,6 +115,34 @@ async def test_what_happens_is_told_from_all_protocols(
     assert {"conversation.created", "message.created", "user.online", "user.offline"} <= types
     online = next(each for each in receiver.taken if each.type == "user.online")
     assert online.data == {"userId": alice, "status": "online"}
+
+
+async def test_the_trace_of_a_request_goes_on_to_the_log_and_the_webhook(
+    stage: Stage, serve: Serve, receiver: Receiver
+) -> None:
+    server = serve(hooked(receiver))
+    here = of(stage, server)
+    alice = new_id()
+    group = await here.group(alice)
+    ways = {
+        "rest": TRACE.replace("0af7651916cd", "111111111111"),
+        "websocket": TRACE.replace("0af7651916cd", "222222222222"),
+        "polling": TRACE.replace("0af7651916cd", "333333333333"),
+    }
+    path = f"/api/conversations/{group}/messages"
+    await here.rest("POST", path, {"content": "rest"}, user=alice, headers={"traceparent": ways["rest"]})
+    for transport in ("websocket", "polling"):
+        options = {"transports": [transport], "extraHeaders": {"traceparent": ways[transport]}}
+        await say(await here.messaging(alice, **options), group, transport)
+    await receiver.until(lambda: len(receiver.contents()) == 3)
+    told = {
+        each.data["message"]["content"]: each.traceparent
+        for each in receiver.taken
+        if each.type == "message.created"
+    }
+    assert told == ways
+    for trace in ways.values():
+        assert f"TraceID={trace[3:35]}" in server.log
 
 
 async def test_in_production_nothing_inside_is_asked(stage: Stage, serve: Serve, receiver: Receiver) -> None:
