@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from messaging.domain import ids
 from messaging.domain.values import dataclass
@@ -148,6 +149,7 @@ class Membership:
     conversation: Conversation
     member: Member
     last_seq: int
+    last_rev: int = 0
     own_sent: int
     """How many of the conversation's messages are the member's own."""
     active_at: datetime
@@ -236,6 +238,51 @@ class Message:
     reactions: tuple[Reaction, ...] = ()
 
 
+class ChangeKind(StrEnum):
+    """What can be done to a message after it was sent."""
+
+    EDITED = "edited"
+    DELETED = "deleted"
+    REACTED = "reacted"
+    UNREACTED = "unreacted"
+    """A reaction was taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What somebody did to a message. `rev` counts the changes in a conversation: 1, 2, 3, … without gaps.
+
+    `emoji` belongs to reactions. `last_seq` is where the conversation ended then. `rev` and `last_seq` are 0
+    until the change is stored.
+    """
+
+    conversation_id: str
+    message_id: int
+    kind: ChangeKind
+    user_id: str
+    emoji: str | None = None
+    at: datetime
+    rev: int = 0
+    last_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A change that was stored, and the message as it is since."""
+
+    message: Message
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What a message said until it was edited, by whom, and when."""
+
+    content: str
+    user_id: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageView:
     """A message as readers see it: with its sender, and when somebody else first read it."""
@@ -258,6 +305,17 @@ class ReadMark:
     after: int
     seq: int
     at: datetime
+
+
+class Position(NamedTuple):
+    """Up to where somebody has everything of a conversation: messages by `seq`, their changes by `rev`."""
+
+    seq: int = 0
+    rev: int = 0
+
+    def raised_to(self, other: Position) -> Position:
+        """The further of the two, in both respects."""
+        return Position(max(self.seq, other.seq), max(self.rev, other.rev))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from messaging.domain.models import (
     ConversationView,
     Identity,
     MessageView,
+    Position,
     ProcessView,
     Profile,
     Status,
@@ -157,12 +158,12 @@ class Greeted:
 class Missed:
     """What came while a device was away, oldest first; `more` when there was more than is kept ready.
 
-    `positions` says, by conversation, up to which seq nothing is left out after it.
+    `positions` says, by conversation, up to where nothing is left out after it.
     """
 
     messages: tuple[tuple[Conversation, MessageView], ...]
     more: bool
-    positions: tuple[tuple[str, int], ...]
+    positions: tuple[tuple[str, Position], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from messaging.domain.errors import ClientError
+from messaging.domain.models import Position
 from messaging.domain.replies import Missed
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ class CatchingUp:
         self._gateway = gateway
         self._session = session
         self._joinings: dict[str, Joining] = {}
-        self._written: dict[str, int] = {}
+        self._written: dict[str, Position] = {}
         """Positions that have been written to the client, and not been asked about yet."""
-        self._asked: tuple[int, dict[str, int]] | None = None
+        self._asked: tuple[int, dict[str, Position]] | None = None
         """The question under way, and the positions that its answer confirms."""
         self._questions = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -44,7 +45,8 @@ class CatchingUp:
 
     def written(self, conversation_id: str, seq: int) -> None:
         """A live message has been written to the client, as has all that came before it there."""
-        self._written[conversation_id] = seq
+        known = self._written.get(conversation_id)
+        self._written[conversation_id] = Position(seq, known.rev if known else 0)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_in_time)
 
@@ -56,7 +58,8 @@ class CatchingUp:
         for conversation_id, joining in self._joinings.items():
             channel = hub.channels.get(conversation_id)
             if channel is not None:
-                hub.hearing.finish(channel, joining, self._written.get(conversation_id, joining.since))
+                position = self._written.get(conversation_id)
+                hub.hearing.finish(channel, joining, position.seq if position else joining.since)
         self._joinings.clear()
         self.ask(even_if_nothing_was_written=True)
 
@@ -83,12 +86,13 @@ class CatchingUp:
         self._timer = None
         self.ask()
 
-    async def _keep(self, positions: dict[str, int]) -> None:
+    async def _keep(self, positions: dict[str, Position]) -> None:
         ctx, device = self._gateway.ctx, self._session.device or ""
         try:
             await ctx.store.keep_positions(self._session.user_id, device, positions, at=ctx.clock())
         except ClientError:
-            self._written = positions | self._written  # they are kept with the next answer
+            for where, position in positions.items():  # they are kept with the next answer
+                self._written[where] = self._written.get(where, Position()).raised_to(position)
         finally:
             self._asked = None
             if self._session.farewell is None:

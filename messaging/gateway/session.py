@@ -394,7 +394,7 @@ class Session:
             raise AuthFailed(SENT_AWAY)
         if came < self._stalled_at:
             raise Unavailable
-        if not isinstance(command, Authenticate):
+        if not isinstance(command, Authenticate | CatchUp):  # what was missed is held, like what is live
             self._sign_in.check()
             self._gateway.ctx.revocations.check(self.actor.identity)
         if isinstance(command, JoinConversation):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from messaging.domain import ids
 from messaging.domain.commands import Actor, CatchUp, Greet, Ping
 from messaging.domain.events import DeviceChanged
-from messaging.domain.models import Conversation, Kind, Membership, Message, MessageView
+from messaging.domain.models import Conversation, Kind, Membership, Message, MessageView, Position
 from messaging.domain.replies import Greeted, Missed, Pong
 from messaging.service.context import Context, Outcome
 from messaging.service.views import message_views
@@ -54,7 +54,7 @@ async def catch_up(ctx: Context, actor: Actor, command: CatchUp) -> Outcome:
         reply=Missed(
             messages=await _views(ctx, newest[-limit:] if limit else []),
             more=count > limit,
-            positions=tuple((m.conversation.id, m.last_seq) for m in memberships),
+            positions=tuple((m.conversation.id, Position(m.last_seq, m.last_rev)) for m in memberships),
         )
     )
 
@@ -68,10 +68,10 @@ async def _starts(
     known = await ctx.store.positions(actor.user_id, actor.device or ANY_DEVICE)
     if known is None:
         known = await _begin(ctx, actor)
-    return {m.conversation.id: known.get(m.conversation.id, 0) for m in memberships}
+    return {m.conversation.id: known.get(m.conversation.id, Position()).seq for m in memberships}
 
 
-async def _begin(ctx: Context, actor: Actor) -> Mapping[str, int]:
+async def _begin(ctx: Context, actor: Actor) -> Mapping[str, Position]:
     """Where a device begins that has no position yet. That is kept at once: other devices go on, and if this
     one is lost before it answers, it must not go on from where they are then."""
     known = await ctx.store.positions(actor.user_id, actor.resumes) if actor.resumes else None

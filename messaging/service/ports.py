@@ -22,12 +22,16 @@ from messaging.domain.errors import ClientError
 from messaging.domain.events import Announcement, CensusTold
 from messaging.domain.models import (
     Appended,
+    Change,
+    Changed,
     Conversation,
     Draft,
+    Edit,
     Identity,
     Member,
     Membership,
     Message,
+    Position,
     Profile,
     ReadMark,
     Role,
@@ -140,6 +144,9 @@ class Store(Duties, Finding, Protocol):
     async def message(self, message_id: int) -> Message | None:
         """The message, if there is one."""
 
+    async def messages(self, message_ids: Collection[int]) -> Mapping[int, Message]:
+        """Those of the messages that exist, by id."""
+
     async def message_by_client_id(
         self, conversation_id: str, sender_id: str, client_message_id: str
     ) -> Message | None:
@@ -164,6 +171,35 @@ class Store(Duties, Finding, Protocol):
 
     async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
         """How many messages up to seq `up_to` (None: all) the user sent there. Does not scan messages."""
+
+    # changes
+
+    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
+        """Store what becomes of a message, as its conversation's next change; None if another was first.
+
+        `message` is what it will be; its `rev` is the one that it had when that was decided. None, and
+        nothing is changed, when its `rev` is another by now, or the message or its conversation is gone: then
+        read it again and decide anew. Content, attachments, edited_at, deleted_at and reactions are replaced;
+        nothing else of a message ever changes.
+
+        Changes of one conversation get rising `rev`, without gaps, and when n can be read so can every one
+        below it, also while other processes write. `before` is kept as what an edit replaced. With a deletion
+        all that is kept of the message's earlier content goes, too.
+
+        This is the only way by which a message changes: what is derived from its content (an index for
+        searching, an export) has to follow EDITED and DELETED here, within the same transaction. Whoever
+        removes messages for good removes their changes as well; the conversation's last `rev` stays.
+        """
+
+    async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:
+        """The first `limit` changes past rev `after`, by rising rev. Of messages that were removed for good
+        there are none, and so there may be gaps."""
+
+    async def rev_before(self, conversation_id: str, seq: int) -> int:
+        """The last rev that was given while the conversation ended below `seq`; 0 where there was none."""
+
+    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
+        """What a message said before each edit: the last `limit`, the oldest first."""
 
     # reads
 
@@ -194,14 +230,14 @@ class Store(Duties, Finding, Protocol):
 
     # devices
 
-    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
-        """Up to which seq of each conversation the device is known to have everything; None for a device
+    async def positions(self, user_id: str, device: str) -> Mapping[str, Position] | None:
+        """Up to where in each conversation the device is known to have everything; None for a device
         that never said so. The device "" stands for any of the user's."""
 
     async def keep_positions(
-        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+        self, user_id: str, device: str, positions: Mapping[str, Position], *, at: datetime
     ) -> None:
-        """Raise the device's positions, and those of "" with them; none goes back."""
+        """Raise the device's positions, and those of "" with them; neither seq nor rev goes back."""
 
 
 class Bus(Protocol):

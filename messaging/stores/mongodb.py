@@ -2,10 +2,10 @@
 
 Writes are acknowledged by a majority that has them in its journal; reads come from the primary and show only
 what a majority has, so nothing that anybody was told can be undone. How messages get their places is in
-`mongodb_append.py`; saving and deleting conversations in `mongodb_conversations.py`; where devices stand in
-`mongodb_devices.py`; what the documents look like in `mongodb_documents.py`; what all of it stands on in
-`mongodb_base.py`. Ids are strings and integers that were checked at the edge: nothing else of a client's ever
-stands in a filter.
+`mongodb_append.py`, and how they change in `mongodb_changes.py`; saving and deleting conversations in
+`mongodb_conversations.py`; where devices stand in `mongodb_devices.py`; what the documents look like in
+`mongodb_documents.py`; what all of it stands on in `mongodb_base.py`. Ids are strings and integers that were
+checked at the edge: nothing else of a client's ever stands in a filter.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from messaging.domain.errors import ClientError
 from messaging.domain.ids import IdSource
 from messaging.domain.models import (
     Appended,
+    Change,
+    Changed,
     Conversation,
     Draft,
+    Edit,
     Member,
     Membership,
     Message,
+    Position,
     Profile,
     ReadMark,
     Role,
@@ -35,6 +39,7 @@ from messaging.domain.models import (
 )
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
 from messaging.stores.mongodb_base import NotAReplicaSet, answering
+from messaging.stores.mongodb_changes import Changes
 from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
@@ -78,6 +83,7 @@ class MongoStore(MongoDuties, MongoFinding):
         self._invitations = database["invitations"]
         self._positions = database["positions"]
         self._conversations = Conversations(self._client, database)
+        self._changes = Changes(self._client, database)
         ids = ids or IdSource(lambda: datetime.now(UTC)).next
         self._appender = Appender(self._messages, self._found_conversations, ids)
 
@@ -208,10 +214,10 @@ class MongoStore(MongoDuties, MongoFinding):
         # Cursors first: a message sent and read in between then counts as unread rather than as minus one.
         cursors = await _by(self._cursors.find(query), "conversationId")
         own = await self._aggregate(own_counts(ids, [user_id], "conversationId"))
-        ends = await self._aggregate(ends_of(ids, "seq"))
+        ends = await self._aggregate(ends_of(ids))
         return [
             _membership(
-                conversation_from(conversations[where]),
+                conversations[where],
                 member_from(each, cursors.get(where)),
                 ends.get(where),
                 own.get(where),
@@ -237,6 +243,12 @@ class MongoStore(MongoDuties, MongoFinding):
         """See `Store.message`."""
         found = await self._messages.find_one({"_id": message_id}, UNSEEN)
         return message_from(found) if found else None
+
+    @answering
+    async def messages(self, message_ids: Collection[int]) -> Mapping[int, Message]:
+        """See `Store.messages`."""
+        found = self._messages.find({"_id": {"$in": list(message_ids)}}, UNSEEN)
+        return {each["_id"]: message_from(each) async for each in found}
 
     @answering
     async def message_by_client_id(
@@ -275,17 +287,16 @@ class MongoStore(MongoDuties, MongoFinding):
 
     @answering
     async def tails(self, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
-        """See `Store.tails`. Three queries, however many there are."""
+        """See `Store.tails`. Two queries, however many there are."""
         tails = dict.fromkeys(conversation_ids, Tail())
         if not tails:
             return tails
-        found = self._found_conversations.find({"_id": {"$in": list(tails)}}, {"version": True})
-        versions = {each["_id"]: each["version"] async for each in found}
-        seqs = await self._aggregate(ends_of(versions, "seq"))
-        revs = await self._aggregate(ends_of(versions, "rev"))
-        for where, version in versions.items():
-            seq, rev = seqs.get(where, {}).get("seq", 0), revs.get(where, {}).get("rev", 0)
-            tails[where] = Tail(last_seq=seq, last_rev=rev, version=version)
+        found = self._found_conversations.find({"_id": {"$in": list(tails)}}, {"version": True, "rev": True})
+        counts = await _by(found, "_id")
+        seqs = await self._aggregate(ends_of(counts))
+        for where, each in counts.items():
+            seq = seqs.get(where, {}).get("seq", 0)
+            tails[where] = Tail(last_seq=seq, last_rev=each.get("rev", 0), version=each["version"])
         return tails
 
     @answering
@@ -296,6 +307,28 @@ class MongoStore(MongoDuties, MongoFinding):
             query["seq"] = {"$lte": up_to}
         found = await self._messages.find_one(query, {"senderSeq": True}, sort=[("seq", -1)])
         return int(found["senderSeq"]) if found else 0
+
+    # changes
+
+    @answering
+    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
+        """See `Store.change`."""
+        return await self._changes.change(message, change, before)
+
+    @answering
+    async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:
+        """See `Store.changes`."""
+        return await self._changes.changes(conversation_id, after, limit)
+
+    @answering
+    async def rev_before(self, conversation_id: str, seq: int) -> int:
+        """See `Store.rev_before`."""
+        return await self._changes.rev_before(conversation_id, seq)
+
+    @answering
+    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
+        """See `Store.edits`."""
+        return await self._changes.edits(message_id, limit)
 
     # reads
 
@@ -365,19 +398,20 @@ class MongoStore(MongoDuties, MongoFinding):
     # devices
 
     @answering
-    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+    async def positions(self, user_id: str, device: str) -> Mapping[str, Position] | None:
         """See `Store.positions`. One query, however many there are."""
-        found = self._positions.find({"userId": user_id, "device": device}, {"conversationId": 1, "seq": 1})
+        shown = {"conversationId": True, "seq": True, "rev": True}
+        found = self._positions.find({"userId": user_id, "device": device}, shown)
         return positions_from(await found.to_list())
 
     @answering
     async def keep_positions(
-        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+        self, user_id: str, device: str, positions: Mapping[str, Position], *, at: datetime
     ) -> None:
         """See `Store.keep_positions`. Done in part, what is left out is only sent again."""
         given = dict(positions)  # the caller may go on counting meanwhile
         existing = await self._existing(given)
-        raised = {where: seq for where, seq in given.items() if where in existing}
+        raised = {where: position for where, position in given.items() if where in existing}
         await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
 
 
@@ -385,13 +419,13 @@ async def _by(found: Any, key: str) -> dict[str, Document]:
     return {each[key]: each async for each in found}
 
 
-def _membership(
-    conversation: Conversation, member: Member, end: Stored | None, own: Stored | None
-) -> Membership:
+def _membership(found: Stored, member: Member, end: Stored | None, own: Stored | None) -> Membership:
+    conversation = conversation_from(found)
     return Membership(
         conversation=conversation,
         member=member,
         last_seq=end["seq"] if end else 0,
+        last_rev=found.get("rev", 0),
         own_sent=own["senderSeq"] if own else 0,
         active_at=end["createdAt"] if end else conversation.updated_at,
     )

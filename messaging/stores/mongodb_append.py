@@ -39,18 +39,18 @@ _LONGEST_PAUSE_SECONDS: Final = 0.5
 Outcome = Appended | ClientError
 
 
-def ends_of(conversation_ids: Iterable[str], field_name: str) -> list[Document]:
-    """The pipeline that finds, per conversation, the message with the highest `seq` or `rev`.
+def ends_of(conversation_ids: Iterable[str]) -> list[Document]:
+    """The pipeline that finds, per conversation, the seq and the time of the last message.
 
     Sort and group are of the form that MongoDB answers by a DISTINCT_SCAN: one index step per conversation.
     """
     return [
-        {"$match": {"conversationId": {"$in": list(conversation_ids)}, field_name: {"$gt": 0}}},
-        {"$sort": {"conversationId": -1, field_name: -1}},
+        {"$match": {"conversationId": {"$in": list(conversation_ids)}, "seq": {"$gt": 0}}},
+        {"$sort": {"conversationId": -1, "seq": -1}},
         {
             "$group": {
                 "_id": "$conversationId",
-                field_name: {"$first": f"${field_name}"},
+                "seq": {"$first": "$seq"},
                 "createdAt": {"$first": "$createdAt"},
             }
         },
@@ -312,7 +312,7 @@ class Appender:
             await self._load_seqs(cold, session)
 
     async def _load_seqs(self, lanes: Sequence[_Lane], session: AsyncClientSession) -> None:
-        pipeline = ends_of([lane.conversation_id for lane in lanes], "seq")
+        pipeline = ends_of([lane.conversation_id for lane in lanes])
         cursor = await self._messages.aggregate(pipeline, session=session)
         seqs = {each["_id"]: each["seq"] async for each in cursor}
         for lane in lanes:

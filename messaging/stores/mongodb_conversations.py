@@ -105,7 +105,7 @@ class Conversations:
 
     async def _clean(self, conversation_id: str) -> None:
         whole = {"conversationId": conversation_id}
-        for name in ("members", *_WRITTEN_UNASKED):
+        for name in ("members", "changes", *_WRITTEN_UNASKED):
             await self._database[name].delete_many(whole)
         # Processes that wrote here lately go on, unasked, for TRUST_SECONDS. The messages have to stay as
         # long: on top of them such a write is in order; into a new conversation it would make a gap.

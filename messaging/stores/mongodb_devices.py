@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from pymongo import UpdateMany, UpdateOne
 
+from messaging.domain.models import Position
+
 _KNOWN: Final = ""
 _REFRESH_AFTER: Final = timedelta(days=1)
 
@@ -20,26 +22,35 @@ Update = UpdateOne | UpdateMany
 
 
 def raised_positions(
-    user_id: str, device: str, positions: Mapping[str, int], at: datetime
+    user_id: str, device: str, positions: Mapping[str, Position], at: datetime
 ) -> Sequence[Update]:
     """What raises the positions of the device and of "", in any order, and once or twice."""
     return [each for name in {device, ""} for each in _raised(user_id, name, positions, at)]
 
 
-def _raised(user_id: str, device: str, positions: Mapping[str, int], at: datetime) -> Sequence[Update]:
+def _raised(user_id: str, device: str, positions: Mapping[str, Position], at: datetime) -> Sequence[Update]:
     whole = {"userId": user_id, "device": device}
     old = {**whole, "seenAt": {"$lt": at - _REFRESH_AFTER}}
     return [
         UpdateMany(old, {"$max": {"seenAt": at}}),
         *(
-            UpdateOne({**whole, "conversationId": where}, {"$max": {"seq": seq, "seenAt": at}}, upsert=True)
-            for where, seq in {**positions, _KNOWN: 0}.items()
+            UpdateOne({**whole, "conversationId": where}, {"$max": _raised_to(position, at)}, upsert=True)
+            for where, position in {**positions, _KNOWN: Position()}.items()
         ),
     ]
 
 
-def positions_from(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
+def _raised_to(position: Position, at: datetime) -> dict[str, Any]:
+    raised = {"seq": position.seq, "seenAt": at}
+    return raised | {"rev": position.rev} if position.rev else raised
+
+
+def positions_from(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Position] | None:
     """The positions that all documents of a device hold; None for no documents."""
     if not documents:
         return None
-    return {each["conversationId"]: each["seq"] for each in documents if each["conversationId"] != _KNOWN}
+    return {
+        each["conversationId"]: Position(each["seq"], each.get("rev", 0))
+        for each in documents
+        if each["conversationId"] != _KNOWN
+    }

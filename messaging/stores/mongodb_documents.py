@@ -15,9 +15,12 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from messaging.domain.models import (
     Attachment,
     Author,
+    Change,
+    ChangeKind,
     ContentType,
     Conversation,
     Draft,
+    Edit,
     Kind,
     Member,
     Message,
@@ -59,6 +62,11 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId", "senderId", "seq"),
         IndexModel([("conversationId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
         _index("hooked", "seq", where={"hooked": {"$exists": True}}),
+    ),
+    "changes": (
+        _index("conversationId", "rev", unique=True),
+        _index("conversationId", "lastSeq", "rev"),
+        _index("messageId", "rev"),
     ),
     "cursors": (
         _index("conversationId", "userId", unique=True),
@@ -257,6 +265,61 @@ def message_from(document: Stored) -> Message:
             Reaction(emoji=each["emoji"], user_ids=tuple(each["userIds"])) for each in get("reactions", ())
         ),
     )
+
+
+# changes
+
+
+def message_changes(message: Message, rev: int) -> Document:
+    """The update that makes a stored message what `message` is, as revision `rev`."""
+    new: Document = {"content": message.content, "rev": rev}
+    given: Document = {
+        "words": words_of(message.content),
+        "editedAt": message.edited_at,
+        "deletedAt": message.deleted_at,
+        "attachments": [_compact(each, _ATTACHMENT_FIELDS) for each in message.attachments],
+        "reactions": [{"emoji": each.emoji, "userIds": list(each.user_ids)} for each in message.reactions],
+    }
+    old = {key: True for key, value in given.items() if not value}
+    new |= {key: value for key, value in given.items() if value}
+    return {"$set": new, "$unset": old} if old else {"$set": new}
+
+
+def change_document(change: Change, before: str | None) -> Document:
+    """A change's document; `before` is what an edit replaced."""
+    document = {
+        "conversationId": change.conversation_id,
+        "rev": change.rev,
+        "messageId": change.message_id,
+        "kind": change.kind.value,
+        "userId": change.user_id,
+        "at": change.at,
+        "lastSeq": change.last_seq,
+    }
+    if change.emoji is not None:
+        document["emoji"] = change.emoji
+    if before is not None:
+        document["before"] = before
+    return document
+
+
+def change_from(document: Stored) -> Change:
+    """The change that a document holds."""
+    return Change(
+        conversation_id=document["conversationId"],
+        message_id=document["messageId"],
+        kind=ChangeKind(document["kind"]),
+        user_id=document["userId"],
+        emoji=document.get("emoji"),
+        at=document["at"],
+        rev=document["rev"],
+        last_seq=document["lastSeq"],
+    )
+
+
+def edit_from(document: Stored) -> Edit:
+    """What the document of an edit says that the message said before."""
+    return Edit(content=document["before"], user_id=document["userId"], at=document["at"])
 
 
 # reads

@@ -1,12 +1,12 @@
 """The store in one SQLite file, for one server process.
 
-    SqliteStore            this file: the port's coroutines, each one job for a thread
-    sqlite_base            the threads, from opening to closing
-    sqlite_thread          carries jobs out, many in one transaction
-    sqlite_reads, _writes  the jobs
-    sqlite_search          the jobs of searching
-    sqlite_rows            rows as domain values
-    sqlite_schema          tables, opening, the lock file
+    SqliteStore                       this file: the port's coroutines, each one job for a thread
+    sqlite_base                       the threads, from opening to closing
+    sqlite_thread                     carries jobs out, many in one transaction
+    sqlite_reads, _writes, _changes   the jobs
+    sqlite_search                     the jobs of searching
+    sqlite_rows                       rows as domain values
+    sqlite_schema                     tables, opening, the lock file
 
 One thread writes and waits for the disk; another reads meanwhile, on its own connection (WAL); and a third
 searches, so that nobody's history waits for somebody's search.
@@ -20,11 +20,15 @@ from datetime import datetime
 from messaging.domain.errors import ClientError
 from messaging.domain.models import (
     Appended,
+    Change,
+    Changed,
     Conversation,
     Draft,
+    Edit,
     Member,
     Membership,
     Message,
+    Position,
     Profile,
     ReadMark,
     Role,
@@ -32,6 +36,7 @@ from messaging.domain.models import (
     Tail,
     User,
 )
+from messaging.stores import sqlite_changes as changes
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
 from messaging.stores.sqlite_duties import SqliteDuties
@@ -103,6 +108,9 @@ class SqliteStore(SqliteDuties, SqliteFinding):
     async def message(self, message_id: int) -> Message | None:
         return await self._read(reads.message, message_id)
 
+    async def messages(self, message_ids: Collection[int]) -> Mapping[int, Message]:
+        return await self._read(reads.messages, message_ids)
+
     async def message_by_client_id(
         self, conversation_id: str, sender_id: str, client_message_id: str
     ) -> Message | None:
@@ -129,6 +137,20 @@ class SqliteStore(SqliteDuties, SqliteFinding):
     async def own_sent(self, conversation_id: str, user_id: str, *, up_to: int | None = None) -> int:
         return await self._read(reads.own_sent, conversation_id, user_id, up_to)
 
+    # changes
+
+    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
+        return await self._write(changes.change, message, change, before)
+
+    async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:
+        return await self._read(changes.changes, conversation_id, after, limit)
+
+    async def rev_before(self, conversation_id: str, seq: int) -> int:
+        return await self._read(changes.rev_before, conversation_id, seq)
+
+    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
+        return await self._read(changes.edits, message_id, limit)
+
     # reads
 
     async def cursor(self, conversation_id: str, user_id: str) -> int:
@@ -153,11 +175,11 @@ class SqliteStore(SqliteDuties, SqliteFinding):
 
     # devices
 
-    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+    async def positions(self, user_id: str, device: str) -> Mapping[str, Position] | None:
         return await self._read(reads.positions, user_id, device)
 
     async def keep_positions(
-        self, user_id: str, device: str, positions: Mapping[str, int], *, at: datetime
+        self, user_id: str, device: str, positions: Mapping[str, Position], *, at: datetime
     ) -> None:
         # A copy: the caller may go on counting while this waits for the thread.
         await self._write(writes.keep_positions, user_id, device, dict(positions), at)

@@ -10,6 +10,7 @@ from messaging.domain.models import (
     Member,
     Membership,
     Message,
+    Position,
     Profile,
     ReadMark,
     Role,
@@ -109,6 +110,13 @@ def message(db: sqlite3.Connection, message_id: int) -> Message | None:
     return row and rows.message_of(row)
 
 
+def messages(db: sqlite3.Connection, message_ids: Collection[int]) -> Mapping[int, Message]:
+    found = db.execute(
+        "SELECT * FROM messages WHERE id IN (SELECT value FROM json_each(?))", (rows.json_list(message_ids),)
+    )
+    return {row["id"]: rows.message_of(row) for row in found}
+
+
 def message_by_client_id(
     db: sqlite3.Connection, conversation_id: str, sender_id: str, client_message_id: str
 ) -> Message | None:
@@ -150,20 +158,23 @@ def last_seq(db: sqlite3.Connection, conversation_id: str) -> int:
     return row["seq"] if row else 0
 
 
+def last_rev(db: sqlite3.Connection, conversation_id: str) -> int:
+    row = db.execute("SELECT last_rev FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+    return row["last_rev"] if row else 0
+
+
 def tails(db: sqlite3.Connection, conversation_ids: Collection[str]) -> Mapping[str, Tail]:
     found = db.execute(
         """
-        SELECT id, version, (
+        SELECT id, version, last_rev, (
             SELECT seq FROM messages WHERE conversation_id = c.id ORDER BY seq DESC LIMIT 1
-        ) AS last_seq, (
-            SELECT rev FROM messages WHERE conversation_id = c.id AND rev > 0 ORDER BY rev DESC LIMIT 1
-        ) AS last_rev
+        ) AS last_seq
         FROM conversations c WHERE id IN (SELECT value FROM json_each(?))
         """,
         (rows.json_list(conversation_ids),),
     )
     return dict.fromkeys(conversation_ids, Tail()) | {
-        row["id"]: Tail(last_seq=row["last_seq"] or 0, last_rev=row["last_rev"] or 0, version=row["version"])
+        row["id"]: Tail(last_seq=row["last_seq"] or 0, last_rev=row["last_rev"], version=row["version"])
         for row in found
     }
 
@@ -204,10 +215,10 @@ def invited(db: sqlite3.Connection, conversation_id: str, user_id: str) -> bool:
     return found.fetchone() is not None
 
 
-def positions(db: sqlite3.Connection, user_id: str, device: str) -> Mapping[str, int] | None:
+def positions(db: sqlite3.Connection, user_id: str, device: str) -> Mapping[str, Position] | None:
     found = db.execute(
         """
-        SELECT p.conversation_id, p.seq FROM devices d
+        SELECT p.conversation_id, p.seq, p.rev FROM devices d
         LEFT JOIN positions p ON p.user_id = d.user_id AND p.device = d.device
         WHERE d.user_id = ? AND d.device = ?
         """,
@@ -215,4 +226,8 @@ def positions(db: sqlite3.Connection, user_id: str, device: str) -> Mapping[str,
     ).fetchall()
     if not found:
         return None
-    return {row["conversation_id"]: row["seq"] for row in found if row["conversation_id"] is not None}
+    return {
+        row["conversation_id"]: Position(row["seq"], row["rev"])
+        for row in found
+        if row["conversation_id"] is not None
+    }

@@ -12,8 +12,11 @@ import orjson
 from messaging.domain.models import (
     Attachment,
     Author,
+    Change,
+    ChangeKind,
     ContentType,
     Conversation,
+    Edit,
     Kind,
     Member,
     Membership,
@@ -38,6 +41,11 @@ def milliseconds(time: datetime) -> int:
 def time_of(stored: int) -> datetime:
     """A stored time."""
     return _EPOCH + timedelta(milliseconds=stored)
+
+
+def milliseconds_or_none(time: datetime | None) -> int | None:
+    """A time as it is stored, if there is one."""
+    return None if time is None else milliseconds(time)
 
 
 def _time_or_none(stored: int | None) -> datetime | None:
@@ -120,6 +128,7 @@ def membership_of(row: sqlite3.Row) -> Membership:
         conversation=conversation,
         member=member_of(row),
         last_seq=row["last_seq"] or 0,
+        last_rev=row["last_rev"],
         own_sent=row["own_sent"] or 0,
         active_at=conversation.updated_at if last_at is None else time_of(last_at),
     )
@@ -150,11 +159,10 @@ def message_of(row: sqlite3.Row) -> Message:
 
 def message_row(message: Message) -> tuple[object, ...]:
     """A new message's values, in the order of `INSERT_MESSAGE`."""
-    attachments = [asdict(attachment) for attachment in message.attachments]
     return (
         *(message.id, message.conversation_id, message.seq, message.sender_id, message.sender_seq),
         *(message.author.value, message.content_type.value, message.content),
-        orjson.dumps(attachments).decode() if attachments else None,
+        json_of(message.attachments),
         *(message.reply_to, message.client_message_id, message.device, milliseconds(message.created_at)),
     )
 
@@ -165,6 +173,31 @@ INSERT_MESSAGE = """
         attachments, reply_to, client_message_id, device, created_at
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+
+def json_of(values: Iterable[Attachment | Reaction]) -> str | None:
+    """What a message has several of, as it is stored."""
+    listed = [asdict(value) for value in values]
+    return orjson.dumps(listed).decode() if listed else None
+
+
+def change_of(row: sqlite3.Row) -> Change:
+    """A row of changes."""
+    return Change(
+        conversation_id=row["conversation_id"],
+        message_id=row["message_id"],
+        kind=ChangeKind(row["kind"]),
+        user_id=row["user_id"],
+        emoji=row["emoji"],
+        at=time_of(row["at"]),
+        rev=row["rev"],
+        last_seq=row["last_seq"],
+    )
+
+
+def edit_of(row: sqlite3.Row) -> Edit:
+    """A row of changes that is an edit."""
+    return Edit(content=row["before"], user_id=row["user_id"], at=time_of(row["at"]))
 
 
 def mark_of(row: sqlite3.Row) -> ReadMark:

@@ -134,7 +134,23 @@ CREATE TABLE hooks (
     PRIMARY KEY (lane, id)
 ) WITHOUT ROWID;
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA)
+
+# Counted in the conversation, since the messages that were changed last may be removed for good.
+_CHANGES = """
+ALTER TABLE conversations ADD COLUMN last_rev INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE positions ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+
+-- `before` is what an edit replaced.
+CREATE TABLE changes (
+    conversation_id TEXT NOT NULL, rev INTEGER NOT NULL,
+    message_id INTEGER NOT NULL, kind TEXT NOT NULL, user_id TEXT NOT NULL, emoji TEXT,
+    at INTEGER NOT NULL, last_seq INTEGER NOT NULL, before TEXT,
+    PRIMARY KEY (conversation_id, rev)
+) WITHOUT ROWID;
+CREATE INDEX changes_by_end ON changes (conversation_id, last_seq);
+CREATE INDEX changes_by_message ON changes (message_id);
+"""
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES)
 """Step n brings a database of version n to n + 1."""
 
 

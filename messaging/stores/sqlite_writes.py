@@ -11,7 +11,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from messaging.domain.errors import ClientError, RoomNotFound
-from messaging.domain.models import Appended, Conversation, Draft, Member, Message, Profile, ReadMark, Status
+from messaging.domain.models import (
+    Appended,
+    Conversation,
+    Draft,
+    Member,
+    Message,
+    Position,
+    Profile,
+    ReadMark,
+    Status,
+)
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 from messaging.stores import sqlite_search as search
@@ -87,7 +97,9 @@ def _save_version(db: sqlite3.Connection, conversation: Conversation) -> bool:
     if conversation.version == 1:
         saved = db.execute(
             """
-            INSERT INTO conversations
+            INSERT INTO conversations (
+                id, kind, name, private, created_at, updated_at, version, member_count
+            )
             VALUES (:id, :kind, :name, :private, :created_at, :updated_at, :version, :member_count)
             ON CONFLICT (id) DO NOTHING
             """,
@@ -129,6 +141,7 @@ def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
         db.execute("DELETE FROM invitations WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM positions WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM message_hooks WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM changes WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
     return deleted
 
@@ -187,7 +200,7 @@ def uninvite(db: sqlite3.Connection, conversation_id: str, user_id: str) -> bool
 
 
 def keep_positions(
-    db: sqlite3.Connection, user_id: str, device: str, positions: Mapping[str, int], at: datetime
+    db: sqlite3.Connection, user_id: str, device: str, positions: Mapping[str, Position], at: datetime
 ) -> None:
     for each in {device, ""}:
         db.execute(
@@ -200,11 +213,11 @@ def keep_positions(
         )
         db.executemany(  # nor must a position, past which a namesake's first messages would be left out
             """
-            INSERT INTO positions SELECT ?, ?, id, ? FROM conversations WHERE id = ?
+            INSERT INTO positions SELECT ?, ?, id, ?, ? FROM conversations WHERE id = ?
             ON CONFLICT (user_id, device, conversation_id)
-            DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq
+            DO UPDATE SET seq = max(seq, excluded.seq), rev = max(rev, excluded.rev)
             """,
-            [(user_id, each, seq, where) for where, seq in positions.items()],
+            [(user_id, each, position.seq, position.rev, where) for where, position in positions.items()],
         )
 
 

@@ -8,8 +8,11 @@ written, pongs and goodbyes included, is written here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import socket
 import struct
+import termios
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, cast
@@ -34,18 +37,7 @@ _WINDOW_BITS, _MEMORY_LEVEL = 12, 5
 """Compressing takes 32 KiB a connection this way; zlib's defaults take 256."""
 _DEFLATE_BYTES = 128
 """Shorter texts are not compressed."""
-_RESET = struct.pack("ii", 1, 0)
-"""For SO_LINGER: end with a reset, not with a goodbye behind all that was not read."""
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
-
-
-def cut(tcp: asyncio.Transport) -> None:
-    """End a connection at once. The kernel, too, forgets what was not read: it would keep and offer it
-    for minutes."""
-    if tcp.get_write_buffer_size():
-        sock: socket.socket = tcp.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    tcp.abort()
 
 
 class Ping(bytes):
@@ -59,6 +51,26 @@ class _Flow(Protocol):
     def writing_paused(self) -> bool: ...
 
     async def _drain_helper(self) -> None: ...
+
+
+def sever(tcp: asyncio.Transport) -> None:
+    """Cut a connection at once, with a reset: what the peer has not taken is kept by nobody."""
+    sock = tcp.get_extra_info("socket")
+    if sock is not None and not tcp.is_closing():
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tcp.abort()
+
+
+def untaken(tcp: asyncio.Transport) -> int:
+    """How many written bytes the peer's system has not confirmed; 0 where that cannot be told."""
+    sock = tcp.get_extra_info("socket")
+    if sock is None or tcp.is_closing():
+        return 0
+    with contextlib.suppress(OSError):
+        waiting: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+        return tcp.get_write_buffer_size() + waiting
+    return 0
 
 
 class _LastFrame:
@@ -315,12 +327,12 @@ class Line:
             return
         self._said_goodbye = True
         if code == _ABNORMAL:
-            cut(self._tcp)
+            sever(self._tcp)
         elif not self._tcp.is_closing():
             self.flush()
             said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
             self._tcp.write(_frame(_CLOSE, said))
-            self._cut = self._loop.call_later(LINGER_SECONDS, cut, self._tcp)
+            self._cut = self._loop.call_later(LINGER_SECONDS, sever, self._tcp)
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first, or something that cannot be read: so do we."""

@@ -38,6 +38,7 @@ from messaging.domain.models import (
     Message,
     MessageView,
     Notification,
+    Position,
     ProcessView,
     Profile,
     Reaction,
@@ -253,7 +254,7 @@ def replies() -> list[Reply]:
         Missed(
             messages=tuple((GROUP, view) for view in VIEWS) + tuple((PAIR, view) for view in PAIR_VIEWS),
             more=True,
-            positions=(("1", 10), (PAIR.id, 10)),
+            positions=(("1", Position(10)), (PAIR.id, Position(10, 2))),
         ),
         Missed(messages=(), more=False, positions=()),
         ContactList(statuses=(UserStatus(user_id="5", status=Status.AWAY, last_seen=NOW),)),

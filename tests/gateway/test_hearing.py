@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from messaging.dialects.base import Frame
 from messaging.domain.commands import (
     Actor,
     ChangeConversation,
@@ -15,12 +16,12 @@ from messaging.domain.commands import (
 )
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import MemberAdded, MessagesRead
-from messaging.domain.models import Identity, Membership, Profile
+from messaging.domain.models import Identity, Membership, Position, Profile
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.service import handlers
 from messaging.service.context import Outcome
 from messaging.stores.sqlite import SqliteStore
-from tests.gateway.house import Client, House, Process, built, until
+from tests.gateway.house import Client, House, Process, built, token, until
 from tests.stage import service
 
 
@@ -33,7 +34,7 @@ class Moody(SqliteStore):
         self.away = False
         self.afterwards: Callable[[], Awaitable[None]] | None = None
 
-    async def positions(self, user_id: str, device: str) -> Mapping[str, int] | None:
+    async def positions(self, user_id: str, device: str) -> Mapping[str, Position] | None:
         if self.gate is not None:
             await self.gate.wait()
         if self.away:
@@ -67,6 +68,21 @@ async def outcome_of(process: Process, command: object, actor: Actor | None = No
     handler = handlers.HANDLERS[type(command)]  # type: ignore[index]  # any command
     result = await handler(process.gateway.ctx, actor or service(), command)
     return result if isinstance(result, Outcome) else await result
+
+
+async def test_what_was_missed_waits_for_a_new_token_where_the_old_one_ended_before(house: House) -> None:
+    await group(house.one, "alice", "bob")
+    alice = await house.one.connect("alice")
+    assert (await alice.say("g", "missed"))["success"]
+    desk = await house.one.connect("bob", dialect="unified", device="desk", seconds=-1)
+    await until(lambda: "error" in desk.names)
+    assert (await alice.say("g", "live"))["success"]
+    assert groups(desk) == []
+    assert desk.farewell is None
+    await desk.session.receive(
+        Frame("authenticate", {"type": "authenticate", "payload": {"token": token("bob")}})
+    )
+    await until(lambda: groups(desk) == ["missed", "live"])
 
 
 async def test_a_member_who_learns_late_that_they_are_one_hears_what_came_since(house: House) -> None:
@@ -140,7 +156,7 @@ async def test_a_device_that_was_away_goes_on_where_it_had_confirmed(house: Hous
     await until(lambda: groups(desk) == ["seen"])
     store = house.one.gateway.ctx.store
     async with asyncio.timeout(5):
-        while (await store.positions("bob", "desk") or {}).get("g") != 1:  # noqa: ASYNC110  a store tells nobody
+        while (await store.positions("bob", "desk") or {}).get("g") != Position(1):  # noqa: ASYNC110  a store tells nobody
             await asyncio.sleep(0)
     desk.leave()
     assert (await alice.say("g", "missed"))["success"]

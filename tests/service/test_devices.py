@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging.domain.commands import Actor, CatchUp, SendMessage
-from messaging.domain.models import Message
+from messaging.domain.models import Message, Position
 from messaging.domain.replies import Missed
 from messaging.service.policy import Policy
 from messaging.stores.sqlite import SqliteStore
@@ -40,7 +40,7 @@ async def test_a_user_who_was_never_connected_gets_what_was_sent_to_them(stage: 
     await stage.send(alice, "g", "there")
     reply = await missed(stage, bob, device="phone")
     assert contents(reply) == ["hi", "there"]
-    assert dict(reply.positions) == {"dm:alice:bob": 1, "g": 1}
+    assert dict(reply.positions) == {"dm:alice:bob": Position(1), "g": Position(1)}
     assert not reply.more
 
 
@@ -50,8 +50,8 @@ async def test_each_device_goes_on_from_its_own_position(stage: Stage) -> None:
     for number in range(4):
         await stage.send(alice, "g", str(number))
     now = stage.clock()
-    await stage.ctx.store.keep_positions("bob", "phone", {"g": 1}, at=now)
-    await stage.ctx.store.keep_positions("bob", "desk", {"g": 3}, at=now)
+    await stage.ctx.store.keep_positions("bob", "phone", {"g": Position(1)}, at=now)
+    await stage.ctx.store.keep_positions("bob", "desk", {"g": Position(3)}, at=now)
     assert contents(await missed(stage, bob, device="phone")) == ["1", "2", "3"]
     assert contents(await missed(stage, bob, device="desk")) == ["3"]
     assert contents(await missed(stage, bob, device="new")) == ["3"], "since any of them was there"
@@ -62,8 +62,8 @@ async def test_a_device_whose_name_is_still_in_use_goes_on_from_its_position(sta
     await stage.group("g", "alice", "bob")
     for number in range(4):
         await stage.send(alice, "g", str(number))
-    await stage.ctx.store.keep_positions("bob", "phone", {"g": 1}, at=stage.clock())
-    await stage.ctx.store.keep_positions("bob", "desk", {"g": 4}, at=stage.clock())
+    await stage.ctx.store.keep_positions("bob", "phone", {"g": Position(1)}, at=stage.clock())
+    await stage.ctx.store.keep_positions("bob", "desk", {"g": Position(4)}, at=stage.clock())
     assert contents(await missed(stage, bob, device="fresh", resumes="phone")) == ["1", "2", "3"]
     assert contents(await missed(stage, bob, device="other", resumes="never seen")) == []
 
@@ -73,7 +73,7 @@ async def test_a_new_device_that_never_answers_begins_there_again(stage: Stage) 
     await stage.group("g", "alice", "bob")
     await missed(stage, bob, device="phone")
     await stage.send(alice, "g", "lost on the way")
-    await stage.ctx.store.keep_positions("bob", "desk", {"g": 1}, at=stage.clock())
+    await stage.ctx.store.keep_positions("bob", "desk", {"g": Position(1)}, at=stage.clock())
     assert contents(await missed(stage, bob, device="phone")) == ["lost on the way"]
 
 

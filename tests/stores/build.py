@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from messaging.domain.errors import ClientError
-from messaging.domain.models import Appended, Conversation, Draft, Kind, Member, Message, ReadMark
+from messaging.domain.models import (
+    Appended,
+    Change,
+    ChangeKind,
+    Conversation,
+    Draft,
+    Kind,
+    Member,
+    Message,
+    ReadMark,
+)
 from messaging.service.ports import Store
 
 T0 = datetime(2026, 11, 20, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -68,6 +78,12 @@ def mark(
     return ReadMark(
         conversation_id=conversation_id, reader_id=reader_id, after=after, seq=seq, at=later(seconds)
     )
+
+
+def change(message: Message, kind: ChangeKind, user_id: str = "alice", **changes: Any) -> Change:
+    """Something that is about to be done to a message."""
+    given = {"conversation_id": message.conversation_id, "message_id": message.id, "at": T0, **changes}
+    return Change(kind=kind, user_id=user_id, **given)
 
 
 def stored(outcome: Appended | ClientError) -> Message:

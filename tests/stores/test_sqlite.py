@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from messaging.domain.errors import Unavailable
+from messaging.domain.models import Position
 from messaging.stores import sqlite_reads, sqlite_writes
 from messaging.stores.sqlite import DatabaseRefused, SqliteStore
 from tests.servers import ROOT
@@ -66,17 +67,19 @@ async def test_a_store_can_be_opened_again_after_it_was_closed(store: SqliteStor
 async def test_opening_forgets_devices_that_were_not_seen_for_90_days(store: SqliteStore) -> None:
     now = datetime.now(UTC)
     await store.save(conversation("quiet"))
-    await store.keep_positions("alice", "phone", {"quiet": 3, "c": 1}, at=now - timedelta(days=91))
-    await store.keep_positions("alice", "laptop", {"c": 1}, at=now - timedelta(days=91))
-    await store.keep_positions("alice", "phone", {"c": 2}, at=now - timedelta(days=89))
-    await store.keep_positions("bob", "phone", {"c": 2}, at=now - timedelta(days=91))
+    await store.keep_positions(
+        "alice", "phone", {"quiet": Position(3), "c": Position(1)}, at=now - timedelta(days=91)
+    )
+    await store.keep_positions("alice", "laptop", {"c": Position(1)}, at=now - timedelta(days=91))
+    await store.keep_positions("alice", "phone", {"c": Position(2)}, at=now - timedelta(days=89))
+    await store.keep_positions("bob", "phone", {"c": Position(2)}, at=now - timedelta(days=91))
     await store.close()
     await store.open()
     assert await store.positions("alice", "laptop") is None
     assert await store.positions("bob", "phone") is await store.positions("bob", "") is None
     # What a device in use has of a quiet conversation stays with it.
-    assert await store.positions("alice", "phone") == {"quiet": 3, "c": 2}
-    assert await store.positions("alice", "") == {"quiet": 3, "c": 2}
+    assert await store.positions("alice", "phone") == {"quiet": Position(3), "c": Position(2)}
+    assert await store.positions("alice", "") == {"quiet": Position(3), "c": Position(2)}
 
 
 async def test_a_closed_store_is_unavailable(store: SqliteStore) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging.domain.models import Position
 from messaging.service.ports import Store
 from tests.stores.build import Database, conversation, fresh_id, member, over_lasting, over_shared
 
@@ -25,7 +27,19 @@ over_examples = settings(
 async def keep(
     store: Store, device: str, *, user: str = "alice", at: datetime = NOW, **positions: int
 ) -> None:
-    await store.keep_positions(user, device, positions, at=at)
+    await keep_all(store, user, device, positions, at=at)
+
+
+async def keep_all(
+    store: Store, user: str, device: str, positions: Mapping[str, int], *, at: datetime = NOW
+) -> None:
+    await store.keep_positions(user, device, {c: Position(seq) for c, seq in positions.items()}, at=at)
+
+
+async def seqs(store: Store, user: str, device: str) -> Mapping[str, int] | None:
+    """Up to which seq the device has everything, by conversation."""
+    found = await store.positions(user, device)
+    return None if found is None else {where: position.seq for where, position in found.items()}
 
 
 # --- invitations ----------------------------------------------------------------------------------------
@@ -108,8 +122,8 @@ async def test_invitations_and_positions_are_there_for_the_next_store(
     again = database.make()
     await again.open()
     assert await again.invited("c", "bob") is True
-    assert await again.positions("alice", "phone") == {"c": 3}
-    assert await again.positions("bob", "empty") == {}
+    assert await seqs(again, "alice", "phone") == {"c": 3}
+    assert await seqs(again, "bob", "empty") == {}
     await again.close()
 
 
@@ -117,42 +131,49 @@ async def test_invitations_and_positions_are_there_for_the_next_store(
 
 
 async def test_a_device_that_never_kept_positions_has_none(store: Store) -> None:
-    assert await store.positions("alice", "phone") is None
-    assert await store.positions("alice", "") is None
+    assert await seqs(store, "alice", "phone") is None
+    assert await seqs(store, "alice", "") is None
     await keep(store, "phone", c=3)
-    assert await store.positions("alice", "laptop") is None
-    assert await store.positions("bob", "phone") is None
-    assert await store.positions("bob", "") is None
+    assert await seqs(store, "alice", "laptop") is None
+    assert await seqs(store, "bob", "phone") is None
+    assert await seqs(store, "bob", "") is None
 
 
 async def test_a_device_that_kept_an_empty_mapping_is_known(store: Store) -> None:
     await keep(store, "phone")
-    assert await store.positions("alice", "phone") == {}
-    assert await store.positions("alice", "") == {}
-    assert await store.positions("alice", "laptop") is None
+    assert await seqs(store, "alice", "phone") == {}
+    assert await seqs(store, "alice", "") == {}
+    assert await seqs(store, "alice", "laptop") is None
     await keep(store, "phone", c=3)
     await keep(store, "phone")
-    assert await store.positions("alice", "phone") == {"c": 3}
+    assert await seqs(store, "alice", "phone") == {"c": 3}
 
 
 async def test_a_position_of_zero_is_one(store: Store) -> None:
     await keep(store, "phone", c=0)
-    assert await store.positions("alice", "phone") == {"c": 0}
+    assert await seqs(store, "alice", "phone") == {"c": 0}
 
 
 async def test_positions_only_rise_each_by_itself(store: Store) -> None:
     await store.save(conversation("d"))
     await keep(store, "phone", c=3, d=7)
     await keep(store, "phone", c=5, d=2)
-    assert await store.positions("alice", "phone") == {"c": 5, "d": 7}
+    assert await seqs(store, "alice", "phone") == {"c": 5, "d": 7}
     await keep(store, "phone", d=8)
-    assert await store.positions("alice", "phone") == {"c": 5, "d": 8}
+    assert await seqs(store, "alice", "phone") == {"c": 5, "d": 8}
 
 
 async def test_a_position_rises_also_when_it_is_told_with_an_earlier_time(store: Store) -> None:
     await keep(store, "phone", c=3)
     await keep(store, "phone", at=NOW - timedelta(days=3), c=5)
-    assert await store.positions("alice", "phone") == {"c": 5}
+    assert await seqs(store, "alice", "phone") == {"c": 5}
+
+
+async def test_the_rev_of_a_position_rises_by_itself(store: Store) -> None:
+    for position in (Position(5, 2), Position(4, 3), Position(6), Position(0, 1)):
+        await store.keep_positions("alice", "phone", {"c": position}, at=NOW)
+    assert await store.positions("alice", "phone") == {"c": Position(6, 3)}
+    assert await store.positions("alice", "") == {"c": Position(6, 3)}
 
 
 async def test_the_nameless_device_has_what_any_of_the_users_devices_has(store: Store) -> None:
@@ -160,36 +181,36 @@ async def test_the_nameless_device_has_what_any_of_the_users_devices_has(store: 
     await keep(store, "phone", c=3, d=7)
     await keep(store, "laptop", c=5, d=2)
     await keep(store, "", c=4, d=9)
-    assert await store.positions("alice", "") == {"c": 5, "d": 9}
-    assert await store.positions("alice", "phone") == {"c": 3, "d": 7}
-    assert await store.positions("alice", "laptop") == {"c": 5, "d": 2}
+    assert await seqs(store, "alice", "") == {"c": 5, "d": 9}
+    assert await seqs(store, "alice", "phone") == {"c": 3, "d": 7}
+    assert await seqs(store, "alice", "laptop") == {"c": 5, "d": 2}
 
 
 @pytest.mark.parametrize("odd", ODD_IDS)
 async def test_positions_may_have_any_ids(store: Store, odd: str) -> None:
     await store.save(conversation(odd))
     for seq in (2, 3):
-        await store.keep_positions(odd, odd, {odd: seq, "c": 1}, at=NOW)
-    assert await store.positions(odd, odd) == {odd: 3, "c": 1}
-    assert await store.positions(odd, "") == {odd: 3, "c": 1}
-    assert await store.positions("alice", odd) is None
+        await keep_all(store, odd, odd, {odd: seq, "c": 1})
+    assert await seqs(store, odd, odd) == {odd: 3, "c": 1}
+    assert await seqs(store, odd, "") == {odd: 3, "c": 1}
+    assert await seqs(store, "alice", odd) is None
 
 
 async def test_positions_in_hundreds_of_conversations_are_kept_together(store: Store) -> None:
     given = {f"many{n}": n for n in range(400)}
     await asyncio.gather(*(store.save(conversation(where)) for where in given))
-    await store.keep_positions("alice", "phone", given, at=NOW)
-    assert await store.positions("alice", "phone") == given
-    assert await store.positions("alice", "") == given
+    await keep_all(store, "alice", "phone", given)
+    assert await seqs(store, "alice", "phone") == given
+    assert await seqs(store, "alice", "") == given
 
 
 async def test_a_mapping_may_change_while_it_is_being_kept(store: Store) -> None:
-    live = {"c": 3}
+    live = {"c": Position(3)}
     keeping = asyncio.create_task(store.keep_positions("alice", "phone", live, at=NOW))
     await asyncio.sleep(0)
-    live.update({"c": 9, "d": 1})
+    live.update({"c": Position(9), "d": Position(1)})
     await keeping
-    assert await store.positions("alice", "phone") == {"c": 3}
+    assert await seqs(store, "alice", "phone") == {"c": 3}
 
 
 async def test_deleting_a_conversation_forgets_all_positions_in_it_and_no_others(store: Store) -> None:
@@ -198,22 +219,22 @@ async def test_deleting_a_conversation_forgets_all_positions_in_it_and_no_others
     await keep(store, "laptop", user="bob", c=3)
     await store.delete("c")
     await store.save(conversation("c"))
-    assert await store.positions("alice", "phone") == await store.positions("alice", "") == {"d": 7}
-    assert await store.positions("bob", "laptop") == await store.positions("bob", "") == {}
+    assert await seqs(store, "alice", "phone") == await seqs(store, "alice", "") == {"d": 7}
+    assert await seqs(store, "bob", "laptop") == await seqs(store, "bob", "") == {}
 
 
 async def test_a_position_does_not_wait_for_a_conversation_that_does_not_exist(store: Store) -> None:
     await keep(store, "phone", c=3, later=7)
     await store.save(conversation("later"))
-    assert await store.positions("alice", "phone") == await store.positions("alice", "") == {"c": 3}
+    assert await seqs(store, "alice", "phone") == await seqs(store, "alice", "") == {"c": 3}
 
 
 async def test_positions_told_at_once_leave_the_highest(store: Store) -> None:
-    seqs = (4, 9, 2, 7, 1, 8, 3)
-    await asyncio.gather(*(keep(store, f"device{seq}", c=seq) for seq in seqs))
-    assert await store.positions("alice", "") == {"c": 9}
-    await asyncio.gather(*(keep(store, "phone", c=seq) for seq in seqs))
-    assert await store.positions("alice", "phone") == {"c": 9}
+    told = (4, 9, 2, 7, 1, 8, 3)
+    await asyncio.gather(*(keep(store, f"device{seq}", c=seq) for seq in told))
+    assert await seqs(store, "alice", "") == {"c": 9}
+    await asyncio.gather(*(keep(store, "phone", c=seq) for seq in told))
+    assert await seqs(store, "alice", "phone") == {"c": 9}
 
 
 @over_shared
@@ -227,9 +248,9 @@ async def test_positions_told_in_two_processes_at_once_leave_the_highest(
             for device, each in (("phone", store), ("laptop", second_store))
         ]
         await asyncio.gather(*kept, keep(second_store, "phone", user=user, c=4))
-        assert await second_store.positions(user, "") == {"c": 4}
-        assert await store.positions(user, "phone") == {"c": 4}
-        assert await store.positions(user, "laptop") == {"c": 3}
+        assert await seqs(second_store, user, "") == {"c": 4}
+        assert await seqs(store, user, "phone") == {"c": 4}
+        assert await seqs(store, user, "laptop") == {"c": 3}
 
 
 steps = st.lists(
@@ -253,10 +274,10 @@ async def test_positions_are_the_highest_that_were_kept(
     expected: dict[tuple[str, str], dict[str, int]] = {}
     for user, device, numbers in steps:
         positions = {wheres[number]: seq for number, seq in numbers.items()}
-        await store.keep_positions(user + run, device, positions, at=NOW)
+        await keep_all(store, user + run, device, positions)
         for name in {device, ""}:
             known = expected.setdefault((user, name), {})
             known.update({where: max(seq, known.get(where, 0)) for where, seq in positions.items()})
     for user in USERS:
         for device in DEVICES:
-            assert await store.positions(user + run, device) == expected.get((user, device))
+            assert await seqs(store, user + run, device) == expected.get((user, device))

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from aiohttp import web
 
-from messaging.transports.line import LINGER_SECONDS, cut
+from messaging.transports.line import LINGER_SECONDS, sever, untaken
 from messaging.transports.socketio import packets
 
 READ_SECONDS = 20.0
@@ -58,7 +58,7 @@ class Poll(ABC):
 
     @abstractmethod
     def cut(self) -> None:
-        """The connection has ended: do not wait for a client that does not take what is delivered."""
+        """The connection has ended: do not wait for a client that does not take what was delivered."""
 
 
 class HttpPoll(Poll):
@@ -69,7 +69,6 @@ class HttpPoll(Poll):
         self.response: web.StreamResponse = web.Response()
         self._request = request
         self._headers = headers
-        self._delivering = False
 
     @property
     def alive(self) -> bool:
@@ -77,23 +76,22 @@ class HttpPoll(Poll):
 
     async def deliver(self, body: str) -> bool:
         self.response = text_response(body, self._headers)
-        self._delivering = True
         try:
             await self.response.prepare(self._request)
             await self.response.write_eof()
         except ConnectionError:
             return False
-        finally:
-            self._delivering = False
         return True
 
     def cut(self) -> None:
-        if self._delivering:
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._cut)
+        tcp = self._request.transport
+        if tcp is not None and (waiting := untaken(tcp)):
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._cut, tcp, waiting)
 
-    def _cut(self) -> None:
-        if self._delivering and self._request.transport is not None:
-            cut(self._request.transport)
+    def _cut(self, tcp: asyncio.Transport, waiting: int) -> None:
+        """Only where nothing moves: others may use the connection, if it is a proxy's."""
+        if untaken(tcp) == waiting:
+            sever(tcp)
 
 
 def text_response(body: str, headers: dict[str, str]) -> web.Response:

@@ -62,7 +62,7 @@ class EngineSocket(AsyncSocket):
         self._line: Line | None = None
         self._clear = False  # the line is open, and nothing waits before it
         self._poll: Poll | None = None
-        self._delivering: Poll | None = None
+        self._delivered_to: Poll | None = None  # the last that something was written to
         self._answering = asyncio.Lock()
         self._incoming = asyncio.Lock()
         self._reading = False  # something that was received is being handled
@@ -245,14 +245,12 @@ class EngineSocket(AsyncSocket):
     async def _delivered(self, poll: Poll, body: str) -> bool:
         if not poll.alive:
             return False
-        self._delivering = poll
+        self._delivered_to = poll
         try:
             return await poll.deliver(body)
         except ConnectionError:  # nobody knows: the client has to come back, and says what it missed
             self.end(farewells.LOST)
             return True
-        finally:
-            self._delivering = None
 
     # WebSocket
 
@@ -386,8 +384,8 @@ class EngineSocket(AsyncSocket):
             self._outbox.append(CLOSE, live=False)
         polling = self.polling
         self._wake()
-        if self._delivering is not None:
-            self._delivering.cut()
+        if self._delivered_to is not None:
+            self._delivered_to.cut()
         if not polling and farewell in _LAST_WORDS:
             asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)
             return
