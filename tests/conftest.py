@@ -15,6 +15,7 @@ from typing import NoReturn
 import pymongo
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.clients import NODE_SCRIPTS, NodeClients
 from tests.servers import ROOT, MongoServer, RedisServer, ServerProcess, program, with_database
@@ -30,6 +31,9 @@ REAL_FIXTURES = {
 }
 
 Serve = Callable[..., ServerProcess]
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")  # how long an example takes says how busy the machine is
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
