@@ -47,7 +47,8 @@ def words(enumeration: Any) -> Document:
 
 
 _NAMES = dict.fromkeys(("firstName", "lastName", "salonName", "name", "username", "image"), TEXT)
-_MINE = {"memberRole": words(Role), "unread": NUMBER, "archived": FLAG, "muted": FLAG}
+_MINE = {"memberRole": words(Role), "unread": NUMBER}
+_MINE |= dict.fromkeys(("markedUnread", "archived", "muted"), FLAG)
 
 SCHEMAS: dict[str, Document] = {
     "Person": shape(_NAMES, id=TEXT, role=TEXT),
@@ -89,6 +90,13 @@ SCHEMAS: dict[str, Document] = {
         updatedAt=TIME,
         lastSeq=NUMBER,
         memberCount=NUMBER,
+    ),
+    "Notification": shape(
+        {"title": TEXT, "body": TEXT, "readAt": TIME},
+        id=TEXT,
+        type=TEXT,
+        data={"type": "object"},
+        createdAt=TIME,
     ),
     "Status": shape(
         userId=TEXT,

@@ -38,6 +38,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -288,6 +289,7 @@ def render(event: Event) -> tuple[Frame, ...]:
             | RoomEntered()
             | RoomLeft()
             | DeviceChanged()
+            | PlaceChanged()
         ):
             return ()
         case _:

@@ -7,6 +7,7 @@ A field's complaint is a phrase that goes on from its name, and never repeats wh
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -183,6 +184,33 @@ class Text(Field[str]):
             raise ValueError(f"must have at most {self.longest} characters")
         if _CONTROL.search(text):
             raise ValueError("must not contain control characters")
+        return text
+
+
+class Paragraph(Text):
+    """A few lines of text."""
+
+    def read(self, value: object) -> str:
+        """The text, as it is."""
+        super().read(value.replace("\n", " ") if isinstance(value, str) else value)
+        return _string(value)
+
+
+class JsonObject(Field[str]):
+    """Any JSON object, as its text. That it is strict JSON was seen to at the edge."""
+
+    def __init__(self, most_bytes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.most_bytes = most_bytes
+        self.document = {"type": "object", "description": f"At most {most_bytes:,} bytes as JSON."}
+
+    def read(self, value: object) -> str:
+        """The object's text."""
+        if not isinstance(value, dict):
+            raise ValueError("must be an object")
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode("utf-8", "replace")) > self.most_bytes:
+            raise ValueError(f"must have at most {self.most_bytes:,} bytes as JSON")
         return text
 
 

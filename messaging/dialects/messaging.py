@@ -36,6 +36,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -287,7 +288,7 @@ def render(event: Event) -> tuple[Frame, ...]:
             return _receipts(event)
         case PresenceChanged():
             return (_presence(event),)
-        case ConversationChanged() | MemberAdded():
+        case ConversationChanged() | MemberAdded() | PlaceChanged():
             return (Frame("conversation-updated", shapes.conversation(event.view)),)
         case MemberRemoved():
             return (Frame("conversation-updated", {"id": event.conversation.id, "removed": True}),)

@@ -35,6 +35,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -298,6 +299,7 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
             | RoomEntered()
             | RoomLeft()
             | DeviceChanged()
+            | PlaceChanged()
         ):
             return ()
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from messaging.dialects import bodies, camel, envelopes
+from messaging.dialects import bodies, camel, envelopes, personal
 from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, items, reference, shape
 from messaging.dialects.rest import Route, Who
 from messaging.dialects.routes_admin import ADMIN_ROUTES
@@ -309,4 +309,5 @@ ROUTES: tuple[Route[Any], ...] = (
         place=bodies.ThisUser(),
     ),
     *ADMIN_ROUTES,
+    *personal.ROUTES,
 )

@@ -6,6 +6,7 @@ is left out. No e-mail address ever comes from here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -119,9 +120,11 @@ def notification(told: Notification) -> Payload:
     shown: Payload = {
         "id": told.id,
         "type": told.type,
-        "data": dict(told.data),
+        "data": json.loads(told.data),
         "createdAt": time(told.created_at),
     }
+    if told.read_at is not None:
+        shown["readAt"] = time(told.read_at)
     if told.title is not None:
         shown["title"] = told.title
     if told.body is not None:
@@ -160,9 +163,12 @@ def _member(seen: MemberView) -> Payload:
 def _mine(membership: Membership | None) -> Payload:
     if membership is None:
         return {}
-    return {
+    shown: Payload = {
         "memberRole": membership.member.role.value,
         "unread": membership.unread,
-        "archived": membership.member.archived,
+        "archived": membership.archived,
         "muted": membership.member.muted,
     }
+    if membership.marked_unread:
+        shown["markedUnread"] = True
+    return shown

@@ -3,6 +3,7 @@ messages that they show alike."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -146,7 +147,7 @@ def notification(told: Notification) -> Payload:
     shown: Payload = {
         "id": told.id,
         "type": told.type,
-        "data": dict(told.data),
+        "data": json.loads(told.data),
         "created_at": shapes.time(told.created_at),
     }
     if told.title is not None:

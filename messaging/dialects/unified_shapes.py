@@ -6,6 +6,7 @@ from nobody.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import assert_never
 
@@ -22,6 +23,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -29,7 +31,15 @@ from messaging.domain.events import (
     UnreadChanged,
 )
 from messaging.domain.ids import numeric
-from messaging.domain.models import Conversation, ConversationView, Kind, MemberView, Message, Status
+from messaging.domain.models import (
+    Conversation,
+    ConversationView,
+    Kind,
+    MemberView,
+    Message,
+    Notification,
+    Status,
+)
 from messaging.domain.replies import (
     Authenticated,
     ContactList,
@@ -45,6 +55,8 @@ Id = int | str
 
 GROUP_INVITE = "group_invite"
 """The type of the notification that an invitation is."""
+GROUP_ADDED = "group_added"
+"""And of the one that says that somebody was added to a group."""
 
 # --- the envelope ------------------------------------------------------------------------------------
 
@@ -183,10 +195,13 @@ def contacts(reply: ContactList, at: datetime) -> tuple[Frame, ...]:
 
 
 def missed(reply: Missed, at: datetime) -> tuple[Frame, ...]:
-    """Each message as it would have come live; then that this was all."""
-    synced = {"event": "synced", "count": len(reply.messages), "more": reply.more}
-    messages = (_said(conversation, seen.message) for conversation, seen in reply.messages)
-    return (*messages, frame("connection_event", synced, at))
+    """Each message and notification as it would have come live; then that this was all."""
+    said = [(seen.message.created_at, _said(where, seen.message)) for where, seen in reply.messages]
+    user_id = numeric(reply.user_id)
+    told = [(note.created_at, _notification(note, note.created_at, user_id)) for note in reply.notifications]
+    frames = [each for _, each in sorted([*said, *told], key=lambda dated: dated[0])]
+    synced = {"event": "synced", "count": len(frames), "more": reply.more}
+    return (*frames, frame("connection_event", synced, at))
 
 
 # --- events ------------------------------------------------------------------------------------------
@@ -237,15 +252,16 @@ def _device(user_id: str, device: str, at: datetime, *, connected: bool) -> Fram
     return frame("connection_event", payload, at, device=device)
 
 
-def _notified(event: Notified) -> Frame:
-    """A notification. An invitation comes from who invites, and says to which group as one is invited."""
-    told, data = event.notification, dict(event.notification.data)
+def _notification(told: Notification, at: datetime, target: Id) -> Frame:
+    """A notification. An invitation comes from who invites, and says to which group as one is invited; so
+    does that one was added."""
+    data = json.loads(told.data)
     payload = snake.notification(told) | {"id": numeric(told.id)}
     inviter = None
-    if told.type == GROUP_INVITE:
+    if told.type in (GROUP_INVITE, GROUP_ADDED):
         payload |= {"group_id": numeric(group)} if (group := data.get("group_id")) else {}
         inviter = numeric(user) if (user := data.get("from")) else None
-    return frame("notification", payload, event.at, sender=inviter, target=numeric(event.user_id))
+    return frame("notification", payload, at, sender=inviter, target=target)
 
 
 def _to_user(event: MemberAdded | MemberRemoved | DeviceChanged | Notified) -> tuple[Frame, ...]:
@@ -258,7 +274,7 @@ def _to_user(event: MemberAdded | MemberRemoved | DeviceChanged | Notified) -> t
         case DeviceChanged():
             return (_device(event.user_id, event.device, event.at, connected=event.connected),)
         case Notified():
-            return (_notified(event),)
+            return (_notification(event.notification, event.at, numeric(event.user_id)),)
 
 
 def _in_conversation(event: ConversationChanged | ConversationDeleted) -> tuple[Frame, ...]:
@@ -283,7 +299,7 @@ def render(event: Event) -> tuple[Frame, ...]:
             return _in_conversation(event)
         case MemberAdded() | MemberRemoved() | DeviceChanged() | Notified():
             return _to_user(event)
-        case UnreadChanged() | RoomEntered() | RoomLeft():
+        case UnreadChanged() | RoomEntered() | RoomLeft() | PlaceChanged():
             return ()
         case _:
             assert_never(event)

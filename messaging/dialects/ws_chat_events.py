@@ -18,6 +18,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -136,6 +137,7 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
             | ConversationDeleted()
             | UnreadChanged()
             | DeviceChanged()
+            | PlaceChanged()
         ):
             return ()
         case _:

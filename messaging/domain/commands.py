@@ -330,6 +330,62 @@ class DisconnectUser:
     revoke: bool = True
 
 
+# --- what concerns the user alone --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetArchived:
+    """Put a conversation away, or take it back. A new message takes it back by itself, unless it is muted."""
+
+    conversation_id: str
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetMuted:
+    """Be no longer told of a conversation's messages, or again: it does not count in the total of unread
+    messages, and nothing is pushed."""
+
+    conversation_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkUnread:
+    """Mark a conversation unread by hand, until something is marked read there. Cursors do not move."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Tell a user something; for services. `data` is the text of a JSON object. Under an `id` of the
+    service's own the same user is told once, however often it is asked."""
+
+    user_id: str
+    id: str | None = None
+    type: str
+    title: str | None = None
+    body: str | None = None
+    data: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNotifications:
+    """The user's notifications, the newest first; `unread` leaves out those that were marked read."""
+
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+    unread: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkNotificationsRead:
+    """Mark these notifications read; with None, all that there are."""
+
+    ids: tuple[str, ...] | None
+
+
 Command = (
     JoinConversation
     | LeaveConversation
@@ -363,4 +419,10 @@ Command = (
     | ListConnections
     | GetStats
     | DisconnectUser
+    | SetArchived
+    | SetMuted
+    | MarkUnread
+    | Notify
+    | ListNotifications
+    | MarkNotificationsRead
 )

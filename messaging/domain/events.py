@@ -168,6 +168,23 @@ class Notified:
     notification: Notification
     at: datetime
 
+    @property
+    def position(self) -> int:
+        """Which of all that concerned the user alone this was."""
+        return self.notification.position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceChanged:
+    """A user archived, muted or marked a conversation, or undid it. Goes to that user, so that `view.mine`
+    is theirs. `position` is as in Notification; 0 where nothing was written, because it follows from a
+    message."""
+
+    user_id: str
+    view: ConversationView
+    position: int
+    at: datetime
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSentAway:
@@ -210,7 +227,7 @@ ConversationEvent = (
 )
 """Events that go to those who watch or follow a conversation."""
 
-UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notified
+UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notified | PlaceChanged
 """Events that go to one user's connections."""
 
 Event = ConversationEvent | UserEvent | PresenceChanged
@@ -256,7 +273,9 @@ def topic_of(event: Announcement) -> str:
             return EVERYBODY
         case CensusTold():
             return census_topic(event.question)
-        case MemberAdded() | MemberRemoved() | UnreadChanged() | DeviceChanged() | Notified():
+        case (
+            MemberAdded() | MemberRemoved() | UnreadChanged() | DeviceChanged() | Notified() | PlaceChanged()
+        ):
             return user_topic(event.user_id)
         case (
             MessageSent()

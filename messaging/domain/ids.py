@@ -17,6 +17,9 @@ MAX_ID_CHARACTERS = 128
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a JavaScript number holds exactly (RFC 8259, section 6)."""
 
+INBOX = "\x01inbox"
+"""Stands for what concerns a user alone where positions are kept by conversation; no conversation's id."""
+
 SYSTEM_USER = "system"
 """The sender of system messages. Nobody can sign in under this id."""
 

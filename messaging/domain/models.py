@@ -130,6 +130,8 @@ class Member:
 
     `cursor` is the seq up to which they have read. `own_read` is how many of the messages up to the cursor
     are their own: with it, unread messages are counted by subtraction, without looking at messages.
+    `archived_at` is the conversation's last seq when they archived it, `unread_at` their cursor when they
+    marked it unread by hand. A message, or reading on, ends either without anything being written.
     """
 
     conversation_id: str
@@ -138,8 +140,9 @@ class Member:
     joined_at: datetime
     cursor: int = 0
     own_read: int = 0
-    archived: bool = False
     muted: bool = False
+    archived_at: int | None = None
+    unread_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +160,23 @@ class Membership:
 
     @property
     def unread(self) -> int:
-        """Messages of others past the cursor; always 0 in a public room, which has no unread counts."""
+        """Messages of others past the cursor, and at least 1 where the user marked it unread; always 0 in a
+        public room, which has no unread counts."""
         if self.conversation.kind is Kind.ROOM:
             return 0
-        return max(0, (self.last_seq - self.member.cursor) - (self.own_sent - self.member.own_read))
+        past = (self.last_seq - self.member.cursor) - (self.own_sent - self.member.own_read)
+        return max(int(self.marked_unread), past)
+
+    @property
+    def marked_unread(self) -> bool:
+        """Whether the user marked it unread by hand, and has read nothing there since."""
+        return self.member.unread_at == self.member.cursor
+
+    @property
+    def archived(self) -> bool:
+        """Whether it is put away: until there is a new message, or for good while it is muted."""
+        end = self.member.archived_at
+        return end is not None and (self.member.muted or self.last_seq <= end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,14 +345,27 @@ class Tail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """Something that a user is told besides messages. `data` are pairs of names and values."""
+    """Something that a user is told besides messages. `data` is the text of a JSON object.
+
+    `position` counts what concerns that user alone, this included; 0 until it is stored.
+    """
 
     id: str
     type: str
     title: str | None = None
     body: str | None = None
-    data: tuple[tuple[str, str], ...] = ()
+    data: str = "{}"
     created_at: datetime
+    position: int = 0
+    read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of a notification that was to be kept; `repeated` where the user had one under that id."""
+
+    notification: Notification
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

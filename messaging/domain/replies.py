@@ -11,6 +11,7 @@ from messaging.domain.models import (
     ConversationView,
     Identity,
     MessageView,
+    Notification,
     Position,
     ProcessView,
     Profile,
@@ -158,10 +159,13 @@ class Greeted:
 class Missed:
     """What came while a device was away, oldest first; `more` when there was more than is kept ready.
 
-    `positions` says, by conversation, up to where nothing is left out after it.
+    `positions` says, by conversation, up to where nothing is left out after it; under INBOX, up to which
+    position of the user's own.
     """
 
+    user_id: str
     messages: tuple[tuple[Conversation, MessageView], ...]
+    notifications: tuple[Notification, ...] = ()
     more: bool
     positions: tuple[tuple[str, Position], ...]
 
@@ -171,6 +175,30 @@ class ContactList:
     """The contacts who are not offline."""
 
     statuses: tuple[UserStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationReply:
+    """A notification that was made, or had been, under this id."""
+
+    notification: Notification
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationList:
+    """A page of the user's notifications; `next` asks for the following one, `unread` counts all of them."""
+
+    notifications: tuple[Notification, ...]
+    unread: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsMarked:
+    """They are marked read; so many others are not."""
+
+    unread: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +239,9 @@ Reply = (
     | Greeted
     | Missed
     | ContactList
+    | NotificationReply
+    | NotificationList
+    | NotificationsMarked
     | Pong
     | ConnectionList
     | Stats

@@ -11,6 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from messaging.domain.errors import ClientError
+from messaging.domain.events import Notified
+from messaging.domain.ids import INBOX
 from messaging.domain.models import Position
 from messaging.domain.replies import Missed
 
@@ -32,6 +34,8 @@ class CatchingUp:
         self._gateway = gateway
         self._session = session
         self._joinings: dict[str, Joining] = {}
+        self._held: list[Notified] = []
+        """Notifications that came before what was missed had been written."""
         self._written: dict[str, Position] = {}
         """Positions that have been written to the client, and not been asked about yet."""
         self._asked: tuple[int, dict[str, Position]] | None = None
@@ -42,6 +46,10 @@ class CatchingUp:
     def begin(self, conversation_id: str, joining: Joining) -> None:
         """Hold what happens in a conversation until what was missed has been written."""
         self._joinings[conversation_id] = joining
+
+    def hold(self, event: Notified) -> None:
+        """Keep a notification until what was missed has been written."""
+        self._held.append(event)
 
     def written(self, conversation_id: str, seq: int) -> None:
         """A live message has been written to the client, as has all that came before it there."""
@@ -61,6 +69,11 @@ class CatchingUp:
                 position = self._written.get(conversation_id)
                 hub.hearing.finish(channel, joining, position.seq if position else joining.since)
         self._joinings.clear()
+        held, self._held = self._held, []
+        for event in held:
+            if event.position > self._written.get(INBOX, Position()).seq:  # else it was among what was missed
+                hub.tell((self._session,), event)
+                self._written[INBOX] = Position(event.position)
         self.ask(even_if_nothing_was_written=True)
 
     def ask(self, *, even_if_nothing_was_written: bool = False) -> None:

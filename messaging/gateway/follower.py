@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from messaging.domain.events import MessageSent, MessagesRead, UnreadChanged
-from messaging.domain.models import Kind, Membership
+from messaging.domain.models import Kind, Member, Membership
 
 if TYPE_CHECKING:
     from messaging.gateway.channel import Channel
@@ -23,9 +23,20 @@ UNREAD_SECONDS = 0.25
 
 
 class Standing:
-    """How far a user has read in one conversation."""
+    """How far a user has read in one conversation, and what it is to them."""
 
-    __slots__ = ("channel", "conversation", "counts", "cursor", "known_seq", "muted", "own_read", "own_sent")
+    __slots__ = (
+        "archived_at",
+        "channel",
+        "conversation",
+        "counts",
+        "cursor",
+        "known_seq",
+        "muted",
+        "own_read",
+        "own_sent",
+        "unread_at",
+    )
 
     def __init__(self, channel: Channel, membership: Membership) -> None:
         self.channel = channel
@@ -35,7 +46,25 @@ class Standing:
         self.cursor = membership.member.cursor
         self.own_read = membership.member.own_read
         self.own_sent = membership.own_sent
-        self.muted = membership.member.muted
+        self.muted = False
+        self.archived_at: int | None = None
+        self.unread_at: int | None = None
+        self.place(membership.member)
+
+    def place(self, member: Member) -> bool:
+        """What the user did with the conversation for themselves alone; whether that is news."""
+        news = self.differs(member)
+        self.muted, self.archived_at, self.unread_at = member.muted, member.archived_at, member.unread_at
+        return news
+
+    def differs(self, member: Member) -> bool:
+        """Whether the store says otherwise."""
+        known = (self.muted, self.archived_at, self.unread_at)
+        return known != (member.muted, member.archived_at, member.unread_at)
+
+    def returns(self, seq: int) -> bool:
+        """Whether this message is the one that brings the conversation back from where it was put away."""
+        return self.archived_at == seq - 1 and not self.muted
 
     def raise_to(self, membership: Membership) -> bool:
         """What the store says now, of which nothing goes back; whether it changes what is unread."""
@@ -54,16 +83,42 @@ class Standing:
 
     @property
     def unread(self) -> int:
-        """Messages of others past the cursor."""
+        """As Membership counts it."""
+        if not self.counts:
+            return 0
         last_seq = max(self.known_seq, self.channel.last_seq)
-        return max(0, (last_seq - self.cursor) - (self.own_sent - self.own_read)) if self.counts else 0
+        marked = self.unread_at == self.cursor
+        return max(int(marked), (last_seq - self.cursor) - (self.own_sent - self.own_read))
+
+
+class Inbox:
+    """How far what concerns the user alone has been told here; see `gateway.personal`."""
+
+    __slots__ = ("behind", "busy", "position")
+
+    def __init__(self) -> None:
+        self.position: int | None = None
+        """The last that was told; None until that is known."""
+        self.behind: int | None = None
+        """The first that came and could not be told yet: what is before it is missing."""
+        self.busy = False
+        """Whether what is missing is being read from the store."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something came too early, and has not been told yet."""
+        return self.behind is not None and self.behind > (self.position or 0)
 
 
 class Follower:
     """The user's sessions here and their standing in each of their conversations."""
 
     def __init__(
-        self, user_id: str, clock: Callable[[], datetime], tell: Callable[[Follower, UnreadChanged], None]
+        self,
+        user_id: str,
+        clock: Callable[[], datetime],
+        tell: Callable[[Follower, UnreadChanged], None],
+        returned: Callable[[Follower, str], None],
     ) -> None:
         self.user_id = user_id
         self.sessions: dict[Session, None] = {}
@@ -72,8 +127,10 @@ class Follower:
         """Done when the standings have been loaded."""
         self.farewell: asyncio.TimerHandle | None = None
         """Ends the user's presence when no connection comes back in time."""
+        self.inbox = Inbox()
         self._clock = clock
         self._tell = tell
+        self._returned = returned
         self._early: dict[str, MessagesRead] | None = {}
         """What was read while the standings were being loaded; None from then on."""
         self._changed: set[str] = set()
@@ -99,6 +156,8 @@ class Follower:
         for session in self.sessions:
             if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
                 session.catching_up.written(conversation_id, event.message.seq)
+        if standing.returns(event.message.seq):
+            self._returned(self, conversation_id)
         if event.message.sender_id == self.user_id:
             standing.own_sent = max(standing.own_sent, event.message.sender_seq)
         else:

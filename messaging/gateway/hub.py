@@ -24,6 +24,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     RoomEntered,
     RoomLeft,
@@ -40,6 +41,7 @@ from messaging.gateway.follower import Follower, Standing
 from messaging.gateway.hearing import Hearing
 from messaging.gateway.metrics import Metrics
 from messaging.gateway.offset import Point
+from messaging.gateway.personal import Personal
 from messaging.gateway.rendering import Rendering
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
@@ -62,6 +64,7 @@ class Hub:
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
+        self._personal = Personal(ctx, self.followers, self.tell, tasks)
         self.hearing = Hearing(ctx, self.tell, self.leave, tasks)
 
     # --- watching ---
@@ -106,7 +109,9 @@ class Hub:
         """Follow all conversations of the session's user; the first session here loads them."""
         follower = self.followers.get(session.user_id)
         if follower is None:
-            follower = Follower(session.user_id, self._ctx.clock, self._tell_follower)
+            follower = Follower(
+                session.user_id, self._ctx.clock, self._tell_follower, self._personal.returned
+            )
             self.followers[session.user_id] = follower
         follower.sessions[session] = None
         ready = follower.ready
@@ -130,6 +135,7 @@ class Hub:
 
     async def _load(self, follower: Follower) -> None:
         await self._bus.subscribe(user_topic(follower.user_id))
+        position = await self._personal.position(follower.user_id)
         memberships = await self._ctx.store.memberships(follower.user_id)
         if self.followers.get(follower.user_id) is not follower:
             return  # the user is gone again
@@ -139,6 +145,7 @@ class Hub:
             if standing.channel.last_seq > standing.known_seq:  # own messages among these were not counted
                 await self._look_again(follower, standing)
         follower.loaded()
+        self._personal.begin(follower, position)
 
     async def _look_again(self, follower: Follower, standing: Standing) -> None:
         membership = await self._ctx.store.membership(standing.conversation.id, follower.user_id)
@@ -197,8 +204,10 @@ class Hub:
                 self._member_added(event)
             case MemberRemoved():
                 self._member_removed(event)
-            case Notified() | DeviceChanged():
-                self._to_user(event)
+            case Notified() | PlaceChanged():
+                self._personal.happened(event)
+            case DeviceChanged():
+                self._to_other_devices(event)
             case UnreadChanged():
                 pass  # every process counts for its own connections
             case _:
@@ -241,11 +250,10 @@ class Hub:
         if channel is not None:
             channel.tell(event, skip_user=skip_user)
 
-    def _to_user(self, event: Notified | DeviceChanged) -> None:
+    def _to_other_devices(self, event: DeviceChanged) -> None:
         follower = self.followers.get(event.user_id)
         if follower is not None:
-            there = event.device if isinstance(event, DeviceChanged) else None
-            self.tell([s for s in follower.sessions if there is None or s.device != there], event)
+            self.tell([s for s in follower.sessions if s.device != event.device], event)
 
     def _messages_read(self, event: MessagesRead) -> None:
         follower = self.followers.get(event.reader.id)
@@ -344,6 +352,7 @@ class Hub:
     async def compare(self) -> None:
         """Compare every position with the store once, and catch up where this process is behind."""
         await self._comparison.run()
+        await self._personal.compare()
 
     # --- channels ---
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from messaging.domain.commands import Actor
-from messaging.domain.errors import Conflict
+from messaging.domain.errors import ClientError, Conflict
 from messaging.domain.events import ConversationChanged, Event, MemberAdded
 from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ConversationReply
 from messaging.service.context import Context, Outcome
 from messaging.service.hooks import CONVERSATION_CREATED, CONVERSATION_UPDATED
+from messaging.service.notifications import GROUP_ADDED, notify_all, of_group
 from messaging.service.views import conversation_view
+
+logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 8
 """How often a change is tried again when another process was faster each time."""
@@ -108,11 +112,20 @@ async def changed(ctx: Context, conversation: Conversation) -> tuple[Event, ...]
     return (ConversationChanged(view=view, at=ctx.clock()),)
 
 
-async def added(ctx: Context, conversation: Conversation, user_ids: Sequence[str]) -> tuple[Event, ...]:
-    """What is told to those who were added."""
+async def added(
+    ctx: Context, actor: Actor, conversation: Conversation, user_ids: Sequence[str]
+) -> tuple[Event, ...]:
+    """What is told to those who were added; those who did not do it themselves are notified, too."""
     view = await conversation_view(ctx, conversation)
     now = ctx.clock()
-    return tuple(MemberAdded(user_id=user_id, view=view, since=view.last_seq, at=now) for user_id in user_ids)
+    told = [MemberAdded(user_id=user_id, view=view, since=view.last_seq, at=now) for user_id in user_ids]
+    others = [user_id for user_id in user_ids if user_id != actor.user_id]
+    try:
+        notified = await notify_all(ctx, others, of_group(ctx, GROUP_ADDED, conversation, actor))
+    except ClientError as error:  # they are members all the same
+        logger.warning("those who were added are not notified: %s", error.message)
+        notified = ()
+    return (*told, *notified)
 
 
 async def shown(

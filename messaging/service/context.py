@@ -15,6 +15,7 @@ from messaging.domain.events import (
     MemberAdded,
     MemberRemoved,
     MessagesRead,
+    PlaceChanged,
 )
 from messaging.domain.ids import SYSTEM_USER, IdSource
 from messaging.domain.models import SYSTEM, Conversation, Profile, Role
@@ -50,10 +51,12 @@ class Wish(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What became of it: what is told to everybody, or again to the caller; nothing where another tells."""
+    """What became of it: what is told to everybody, or again to the caller; nothing where another tells.
+    `place`: nothing was left to read, but the user had marked it unread by hand."""
 
     new: MessagesRead | None = None
     again: MessagesRead | None = None
+    place: PlaceChanged | None = None
 
 
 Result = Outcome | Future[Outcome]

@@ -44,7 +44,7 @@ async def list_conversations(ctx: Context, actor: Actor, command: ListConversati
     """The user's conversations, the most recently active first; direct ones once they have a message."""
     await count_query(ctx, actor)
     memberships = await ctx.store.memberships(actor.user_id)
-    shown = [m for m in memberships if m.member.archived == command.archived and _has_begun(m)]
+    shown = [m for m in memberships if m.archived == command.archived and _has_begun(m)]
     shown.sort(key=_activity, reverse=True)
     if command.next is not None:
         position = _decode_position(command.next)
@@ -155,7 +155,7 @@ async def _create_group(ctx: Context, actor: Actor, command: CreateConversation)
     )
     if not await keep_new(ctx, group, members):
         raise Conflict("This id is taken.")
-    events = await added(ctx, group, list(roles))
+    events = await added(ctx, actor, group, list(roles))
     return await shown(ctx, actor, group, events, created=True)
 
 
@@ -181,7 +181,7 @@ async def _put_new(ctx: Context, actor: Actor, command: PutConversation) -> Outc
     if not await keep_new(ctx, new, members):
         return None
     return await shown(
-        ctx, actor, new, await added(ctx, new, [member.user_id for member in members]), created=True
+        ctx, actor, new, await added(ctx, actor, new, [member.user_id for member in members]), created=True
     )
 
 
@@ -198,7 +198,7 @@ async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Co
         return await shown(ctx, actor, old)
     if not await ctx.store.save(new, put=await newcomers(ctx, old.id, joining, ctx.clock())):
         return None
-    events = (*await added(ctx, new, joining), *await changed(ctx, new))
+    events = (*await added(ctx, actor, new, joining), *await changed(ctx, new))
     return await shown(ctx, actor, new, events)
 
 

@@ -10,7 +10,16 @@ from datetime import timedelta
 from messaging.domain import ids
 from messaging.domain.commands import Actor, CatchUp, Greet, Ping
 from messaging.domain.events import DeviceChanged
-from messaging.domain.models import Conversation, Kind, Membership, Message, MessageView, Position
+from messaging.domain.ids import INBOX
+from messaging.domain.models import (
+    Conversation,
+    Kind,
+    Membership,
+    Message,
+    MessageView,
+    Notification,
+    Position,
+)
 from messaging.domain.replies import Greeted, Missed, Pong
 from messaging.service.context import Context, Outcome
 from messaging.service.views import message_views
@@ -45,30 +54,52 @@ async def catch_up(ctx: Context, actor: Actor, command: CatchUp) -> Outcome:
     """What the device has not seen yet, the newest that are kept ready, oldest first."""
     memberships = await ctx.store.memberships(actor.user_id)
     memberships = [m for m in memberships if m.conversation.kind is not Kind.ROOM]
+    inbox_end = (await ctx.store.inbox_positions([actor.user_id]))[actor.user_id]
     starts = await _starts(ctx, actor, command, memberships)
     behind = [m for m in memberships if m.last_seq > starts[m.conversation.id] and _may_be_new(m, command)]
     limit = ctx.policy.offline_queue_limit
     newest = await _newest(ctx, behind, starts, command.after or 0, limit + 1)
+    notes = await _notes(ctx, actor, command, starts[INBOX], limit + 1)
     count = len(newest) if command.after is not None else sum(_missing(m, starts) for m in behind)
     return Outcome(
         reply=Missed(
+            user_id=actor.user_id,
             messages=await _views(ctx, newest[-limit:] if limit else []),
-            more=count > limit,
-            positions=tuple((m.conversation.id, Position(m.last_seq, m.last_rev)) for m in memberships),
+            notifications=tuple(notes[-limit:]) if limit else (),
+            more=max(count, len(notes)) > limit,
+            positions=(
+                *((m.conversation.id, Position(m.last_seq, m.last_rev)) for m in memberships),
+                (INBOX, Position(inbox_end)),
+            ),
         )
     )
+
+
+async def _notes(
+    ctx: Context, actor: Actor, command: CatchUp, start: int, count: int
+) -> Sequence[Notification]:
+    """The newest `count` notifications that the device has not seen, oldest first; what was marked read on
+    another one is not news."""
+    newest = await ctx.store.notifications(actor.user_id, limit=count, unread=True)
+    since = ids.time_of(command.after) if command.after is not None else None
+    return [
+        note
+        for note in reversed(newest)
+        if note.position > start and (since is None or note.created_at >= since)
+    ]
 
 
 async def _starts(
     ctx: Context, actor: Actor, command: CatchUp, memberships: Sequence[Membership]
 ) -> Mapping[str, int]:
-    """Where to go on in each conversation."""
+    """Where to go on in each conversation, and in what concerns the user alone."""
+    conversation_ids = [*(m.conversation.id for m in memberships), INBOX]
     if command.after is not None:
-        return {m.conversation.id: 0 for m in memberships}  # ids rise with time: they say what is new
+        return dict.fromkeys(conversation_ids, 0)  # ids rise with time: they say what is new
     known = await ctx.store.positions(actor.user_id, actor.device or ANY_DEVICE)
     if known is None:
         known = await _begin(ctx, actor)
-    return {m.conversation.id: known.get(m.conversation.id, Position()).seq for m in memberships}
+    return {there: known.get(there, Position()).seq for there in conversation_ids}
 
 
 async def _begin(ctx: Context, actor: Actor) -> Mapping[str, Position]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from messaging.domain.commands import AcceptInvitation, Actor, InviteMember
 from messaging.domain.errors import InvalidFormat, RoomNotFound, UserNotFound
-from messaging.domain.events import Notified
-from messaging.domain.models import Kind, Notification
+from messaging.domain.models import Kind
 from messaging.domain.permissions import Action
 from messaging.domain.replies import Done
 from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
-
-GROUP_INVITE = "group_invite"
-"""The type of the notification that an invitation is."""
+from messaging.service.notifications import GROUP_INVITE, notify_all, of_group
 
 
 async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Outcome:
@@ -29,15 +26,8 @@ async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Ou
     now = ctx.clock()
     if not await ctx.store.invite(group.id, command.user_id, by=actor.user_id, at=now):
         return Outcome(reply=Done())
-    invitation = Notification(
-        id=str(ctx.ids.next()),
-        type=GROUP_INVITE,
-        title=group.name,
-        data=(("group_id", group.id), ("from", actor.user_id)),
-        created_at=now,
-    )
-    told = Notified(user_id=command.user_id, notification=invitation, at=now)
-    return Outcome(reply=Done(), events=(told,))
+    told = await notify_all(ctx, [command.user_id], of_group(ctx, GROUP_INVITE, group, actor))
+    return Outcome(reply=Done(), events=told)
 
 
 async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitation) -> Outcome:
@@ -56,7 +46,7 @@ async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitatio
         members = await newcomers(ctx, group.id, [actor.user_id], new.updated_at)
         if not await ctx.store.save(new, put=members):
             return None
-        events = (*await added(ctx, new, [actor.user_id]), *await changed(ctx, new))
+        events = (*await added(ctx, actor, new, [actor.user_id]), *await changed(ctx, new))
         return await shown(ctx, actor, new, events)
 
     return await retried(change)

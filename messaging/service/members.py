@@ -68,7 +68,7 @@ async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversati
     [newcomer] = await newcomers(ctx, group.id, [command.user_id], new.updated_at)
     if not await ctx.store.save(new, put=[_with_role(newcomer, role)]):
         return None
-    events = (*await added(ctx, new, [command.user_id]), *await changed(ctx, new))
+    events = (*await added(ctx, actor, new, [command.user_id]), *await changed(ctx, new))
     return await shown(ctx, actor, new, events, created=True)
 
 

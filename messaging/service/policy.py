@@ -28,4 +28,4 @@ class Policy:
     presence: bool = True
     presence_max_members: int = 100
     offline_queue_limit: int = 500
-    """How many missed messages a device is given when it comes back, at the most."""
+    """How many missed messages, and notifications, a device is given when it comes back, at the most."""

@@ -41,6 +41,7 @@ from messaging.domain.models import (
 )
 from messaging.service.duties import Duties
 from messaging.service.finding import Finding
+from messaging.service.ports_inbox import Inbox
 
 Clock = Callable[[], datetime]
 """Gives the time: aware UTC, whole milliseconds."""
@@ -50,8 +51,8 @@ class StoreRefused(Exception):
     """The storage cannot be used as it is set up. The text says why, and how to mend it."""
 
 
-class Store(Duties, Finding, Protocol):
-    """Keeps users, conversations, members, messages and reads.
+class Store(Duties, Finding, Inbox, Protocol):
+    """Keeps users, conversations, members, messages and reads; and what concerns one user alone.
 
     Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:
     synchronous=FULL), and is either done whole or not at all. Every read sees all writes that returned
@@ -237,7 +238,8 @@ class Store(Duties, Finding, Protocol):
     async def keep_positions(
         self, user_id: str, device: str, positions: Mapping[str, Position], *, at: datetime
     ) -> None:
-        """Raise the device's positions, and those of "" with them; neither seq nor rev goes back."""
+        """Raise the device's positions, and those of "" with them; neither seq nor rev goes back. What does
+        not exist is left out; `ids.INBOX`, which stands for what concerns the user alone, is not."""
 
 
 class Bus(Protocol):

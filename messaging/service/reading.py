@@ -22,13 +22,14 @@ from messaging.domain.errors import (
     PermissionDenied,
     RoomNotFound,
 )
-from messaging.domain.events import MessagesRead, Receipt
+from messaging.domain.events import Event, MessagesRead, Receipt
 from messaging.domain.models import Conversation, Kind, Message, ReadMark
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import HistoryPage, Joined, Left, Marked
 from messaging.service.context import Context, Outcome, Read, Wish
 from messaging.service.conversations import make_room
 from messaging.service.limits import count_query
+from messaging.service.places import unmark
 from messaging.service.policy import MAX_RECEIPTS, MISSED_PAGE
 from messaging.service.presence import online_users
 from messaging.service.sending import target_of
@@ -116,7 +117,7 @@ async def mark_conversation_read(ctx: Context, actor: Actor, command: MarkConver
     permit(Action.READ, seat.conversation, seat.role, service=actor.service)
     last_seq = await _last_seq(ctx, command.conversation_id)
     wish = Wish(last_seq, explicit=False)
-    reads = [_read_up_to(ctx, actor, command.conversation_id, wish)] if last_seq > 0 else []
+    reads = [_read_up_to(ctx, actor, command.conversation_id, wish)]
     return await _marked(ctx, actor, reads, count=command.count_unread)
 
 
@@ -220,6 +221,8 @@ async def _raise_cursor(
     movers = [number for number, wish in enumerate(wishes) if wish.seq > previous]
     if movers:
         reads[movers[-1]] = Read(new=event)
+    else:
+        reads[-1] = reads[-1]._replace(place=await unmark(ctx, actor.user_id, conversation))
     return reads
 
 
@@ -296,14 +299,16 @@ async def _marked(ctx: Context, actor: Actor, reads: Sequence[Future[Read]], *, 
     done = [result for result in results if isinstance(result, Read)]
     failed = [result for result in results if isinstance(result, BaseException)]
     moved = tuple(read.new for read in done if read.new is not None)
+    places = tuple(read.place for read in done if read.place is not None)
     again = tuple(read.again for read in done if read.again is not None and read.again.receipts)
-    if failed and not moved:
+    if failed and not (moved or places):
         raise failed[0]
-    total = await _total_if_known(ctx, actor.user_id, moved) if count else None
-    return Outcome(reply=Marked(total_unread=total, again=again), events=moved)
+    told: tuple[Event, ...] = (*moved, *places)
+    total = await _total_if_known(ctx, actor.user_id, told) if count else None
+    return Outcome(reply=Marked(total_unread=total, again=again), events=told)
 
 
-async def _total_if_known(ctx: Context, user_id: str, moved: Sequence[MessagesRead]) -> int | None:
+async def _total_if_known(ctx: Context, user_id: str, moved: Sequence[Event]) -> int | None:
     try:
         return await total_unread(ctx, user_id)
     except ClientError:

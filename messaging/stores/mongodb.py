@@ -18,7 +18,7 @@ from typing import Any, Final
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.errors import ClientError
-from messaging.domain.ids import IdSource
+from messaging.domain.ids import INBOX, IdSource
 from messaging.domain.models import (
     Appended,
     Change,
@@ -58,6 +58,7 @@ from messaging.stores.mongodb_documents import (
     user_from,
 )
 from messaging.stores.mongodb_duties import MongoDuties
+from messaging.stores.mongodb_inbox import INBOX_INDEXES, MongoInbox
 from messaging.stores.mongodb_search import MongoFinding
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
@@ -65,7 +66,7 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding):
+class MongoStore(MongoDuties, MongoFinding, MongoInbox):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -93,7 +94,7 @@ class MongoStore(MongoDuties, MongoFinding):
         hello = await self._client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise NotAReplicaSet
-        for name, indexes in INDEXES.items():
+        for name, indexes in {**INDEXES, **INBOX_INDEXES}.items():
             if indexes:
                 await self._database[name].create_indexes(list(indexes))
 
@@ -410,7 +411,7 @@ class MongoStore(MongoDuties, MongoFinding):
     ) -> None:
         """See `Store.keep_positions`. Done in part, what is left out is only sent again."""
         given = dict(positions)  # the caller may go on counting meanwhile
-        existing = await self._existing(given)
+        existing = await self._existing(given) | {INBOX}
         raised = {where: position for where, position in given.items() if where in existing}
         await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
 

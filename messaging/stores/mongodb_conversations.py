@@ -139,7 +139,9 @@ class Conversations:
 
 
 def _put_member(conversation_id: str, member: Member) -> UpdateOne:
-    new = {"joinedAt": member.joined_at, "archived": member.archived, "muted": member.muted}
+    new: dict[str, Any] = {"joinedAt": member.joined_at, "muted": member.muted}
+    places = {"archivedAt": member.archived_at, "unreadAt": member.unread_at}
+    new |= {name: seq for name, seq in places.items() if seq is not None}
     return UpdateOne(
         {"conversationId": conversation_id, "userId": member.user_id},
         {"$set": {"role": member.role.value}, "$setOnInsert": new},

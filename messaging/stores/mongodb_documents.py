@@ -182,8 +182,9 @@ def member_from(document: Stored, cursor: Stored | None) -> Member:
         joined_at=document["joinedAt"],
         cursor=cursor["seq"] if cursor else 0,
         own_read=cursor["ownRead"] if cursor else 0,
-        archived=document["archived"],
         muted=document["muted"],
+        archived_at=document.get("archivedAt"),
+        unread_at=document.get("unreadAt"),
     )
 
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 LIMIT_SECONDS = 4.5  # how long a caller waits for the disk
 DEVICE_LIFE = timedelta(days=90)
 """A device that was not seen for so long is forgotten when the store is opened."""
+NOTIFICATION_LIFE = timedelta(days=90)
 
 
 class SqliteBase:
@@ -57,7 +58,9 @@ class SqliteBase:
         self._writer = SqliteThread("sqlite-writer", lambda: connect(self._path), begin="BEGIN IMMEDIATE")
         await self._writer.start()
         with suppress(Unavailable):  # a full disk can still be read from; there is a next time
-            await self._write(writes.forget_devices, datetime.now(UTC) - DEVICE_LIFE)
+            now = datetime.now(UTC)
+            await self._write(writes.forget_devices, now - DEVICE_LIFE)
+            await self._write(writes.forget_notifications, now - NOTIFICATION_LIFE)
         if in_memory:  # a memory database belongs to its one connection
             self._reader = self._searcher = self._writer
             return

@@ -115,8 +115,9 @@ def member_of(row: sqlite3.Row) -> Member:
         joined_at=time_of(row["joined_at"]),
         cursor=row["cursor"] or 0,
         own_read=row["own_read"] or 0,
-        archived=bool(row["archived"]),
         muted=bool(row["muted"]),
+        archived_at=row["archived_at"],
+        unread_at=row["unread_at"],
     )
 
 

@@ -150,7 +150,25 @@ CREATE TABLE changes (
 CREATE INDEX changes_by_end ON changes (conversation_id, last_seq);
 CREATE INDEX changes_by_message ON changes (message_id);
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES)
+_PERSONAL = """
+ALTER TABLE members DROP COLUMN archived;
+ALTER TABLE members ADD COLUMN archived_at INTEGER;
+ALTER TABLE members ADD COLUMN unread_at INTEGER;
+
+-- Counts what concerned each user alone. Apart from users: a notification may be all that is known of one.
+CREATE TABLE inboxes (user_id TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE notifications (
+    user_id TEXT NOT NULL, position INTEGER NOT NULL,
+    id TEXT NOT NULL, type TEXT NOT NULL, title TEXT, body TEXT, data TEXT NOT NULL,
+    created_at INTEGER NOT NULL, read_at INTEGER,
+    PRIMARY KEY (user_id, position)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX notifications_by_id ON notifications (user_id, id);
+CREATE INDEX notifications_unread ON notifications (user_id, position) WHERE read_at IS NULL;
+CREATE INDEX notifications_by_age ON notifications (created_at);
+"""
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL)
 """Step n brings a database of version n to n + 1."""
 
 

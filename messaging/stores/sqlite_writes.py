@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from messaging.domain.errors import ClientError, RoomNotFound
+from messaging.domain.ids import INBOX
 from messaging.domain.models import (
     Appended,
     Conversation,
@@ -126,8 +127,14 @@ def _put_member(db: sqlite3.Connection, conversation_id: str, member: Member) ->
     if changed.rowcount:
         return
     db.execute(
-        "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?)",
-        (*place, member.role.value, rows.milliseconds(member.joined_at), member.archived, member.muted),
+        """
+        INSERT INTO members (conversation_id, user_id, role, joined_at, muted, archived_at, unread_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            *(*place, member.role.value, rows.milliseconds(member.joined_at)),
+            *(member.muted, member.archived_at, member.unread_at),
+        ),
     )
     _raise_cursor(db, *place, member.cursor, member.own_read)
 
@@ -213,11 +220,15 @@ def keep_positions(
         )
         db.executemany(  # nor must a position, past which a namesake's first messages would be left out
             """
-            INSERT INTO positions SELECT ?, ?, id, ?, ? FROM conversations WHERE id = ?
+            INSERT INTO positions SELECT ?1, ?2, ?5, ?3, ?4
+            WHERE ?5 = ?6 OR EXISTS (SELECT 1 FROM conversations WHERE id = ?5)
             ON CONFLICT (user_id, device, conversation_id)
             DO UPDATE SET seq = max(seq, excluded.seq), rev = max(rev, excluded.rev)
             """,
-            [(user_id, each, position.seq, position.rev, where) for where, position in positions.items()],
+            [
+                (user_id, each, position.seq, position.rev, where, INBOX)
+                for where, position in positions.items()
+            ],
         )
 
 
@@ -231,6 +242,13 @@ def forget_devices(db: sqlite3.Connection, unseen_since: datetime) -> None:
         time,
     )
     db.execute("DELETE FROM devices WHERE seen_at < ?", time)
+
+
+# --- notifications -----------------------------------------------------------------------------------------
+
+
+def forget_notifications(db: sqlite3.Connection, made_before: datetime) -> None:
+    db.execute("DELETE FROM notifications WHERE created_at < ?", (rows.milliseconds(made_before),))
 
 
 # --- messages ----------------------------------------------------------------------------------------------

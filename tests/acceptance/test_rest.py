@@ -13,6 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from messaging.dialects.routes import ROUTES
+from tests.acceptance import personal_routes
 from tests.acceptance.conftest import Service
 from tests.acceptance.stage import SERVICE, Answer, Stage, join, new_id, token
 from tests.clients import Json
@@ -200,6 +201,10 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("service", "POST /api/admin/users/<bob>/disconnect", {"revoke": "x"}, 400, "INVALID_FORMAT"),
     ],
 }
+
+
+SERVED |= personal_routes.SERVED
+REFUSED |= personal_routes.REFUSED
 
 
 def test_all_routes_are_tried() -> None:

@@ -16,6 +16,7 @@ from messaging.domain.events import (
     MessageSent,
     MessagesRead,
     Notified,
+    PlaceChanged,
     PresenceChanged,
     Receipt,
     RoomEntered,
@@ -59,6 +60,9 @@ from messaging.domain.replies import (
     Left,
     Marked,
     Missed,
+    NotificationList,
+    NotificationReply,
+    NotificationsMarked,
     OnlineUsers,
     Pong,
     Reply,
@@ -176,9 +180,10 @@ PAIR_READ = replace(READ, conversation=PAIR)
 NOTICES = (
     Notification(id="n1", type="booking", created_at=NOW),
     Notification(
-        id="n2", type="group_invite", title="Salon", body="Venez", data=(("group_id", "1"),), created_at=NOW
+        id="n2", type="group_invite", title="Salon", body="Venez", data='{"group_id":"1"}', created_at=NOW
     ),
 )
+SEEN_NOTICE = Notification(id="n3", type="booking", created_at=NOW, position=3, read_at=NOW)
 
 
 CONNECTION = ConnectionView(
@@ -218,6 +223,7 @@ def events() -> list[Event]:
         DeviceChanged(user_id="5", device="phone", connected=True, at=NOW),
         DeviceChanged(user_id="5", device="phone", connected=False, at=NOW),
         *(Notified(user_id="5", notification=notice, at=NOW) for notice in NOTICES),
+        PlaceChanged(user_id="5", view=VIEW, position=3, at=NOW),
     ]
 
 
@@ -252,13 +258,20 @@ def replies() -> list[Reply]:
         Authenticated(identity=Identity(profile=ALICE)),
         Greeted(user_id="5", device="phone"),
         Missed(
+            user_id="5",
             messages=tuple((GROUP, view) for view in VIEWS) + tuple((PAIR, view) for view in PAIR_VIEWS),
+            notifications=NOTICES,
             more=True,
             positions=(("1", Position(10)), (PAIR.id, Position(10, 2))),
         ),
-        Missed(messages=(), more=False, positions=()),
+        Missed(user_id="5", messages=(), more=False, positions=()),
         ContactList(statuses=(UserStatus(user_id="5", status=Status.AWAY, last_seen=NOW),)),
         ContactList(statuses=()),
+        NotificationReply(notification=NOTICES[1]),
+        NotificationReply(notification=NOTICES[0], repeated=True),
+        NotificationList(notifications=(*NOTICES, SEEN_NOTICE), unread=2, next="3"),
+        NotificationList(notifications=(), unread=0),
+        NotificationsMarked(unread=2),
         Pong(),
         ConnectionList(connections=(CONNECTION, replace(CONNECTION, device="phone")), next="5/ab/1"),
         ConnectionList(connections=()),

@@ -49,7 +49,7 @@ from messaging.domain.errors import (
 )
 from messaging.domain.models import Kind, Profile, Role, Status
 from messaging.domain.replies import Done, HistoryPage, Marked, Sent, UserReply, UserStatus
-from tests.dialects import examples, wrong
+from tests.dialects import examples, personal_rows, wrong
 
 BY_NAME = {route.name: route for route in ROUTES}
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -159,6 +159,7 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ("getStats", {}, {}, None, GetStats()),
     ("disconnectUser", {"id": "5"}, {}, None, DisconnectUser(user_id="5")),
     ("disconnectUser", {"id": "5"}, {}, {"revoke": False}, DisconnectUser(user_id="5", revoke=False)),
+    *personal_rows.REQUESTS,
 ]
 
 REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
@@ -189,6 +190,7 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("findUsers", {}, {"q": " "}, None),
     ("putUser", {"id": "5"}, {}, {"name": 5}),
     ("disconnectUser", {"id": "5"}, {}, {"revoke": "no"}),
+    *personal_rows.REFUSED,
 ]
 
 
@@ -385,8 +387,9 @@ def test_a_mark_answers_what_is_left_unread() -> None:
     assert response.body == {"success": True, "totalUnread": 3}
 
 
-def test_only_services_may_choose_ids_and_provision_users() -> None:
-    assert {route.name for route in ROUTES if route.who is Who.SERVICE} == {"putConversation", "putUser"}
+def test_only_services_may_choose_ids_provision_users_and_notify_them() -> None:
+    services = {route.name for route in ROUTES if route.who is Who.SERVICE}
+    assert services == {"putConversation", "putUser", "notify"}
 
 
 def test_names_and_places_are_unique() -> None:

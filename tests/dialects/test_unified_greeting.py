@@ -69,7 +69,7 @@ def test_the_greeting_is_told_in_frames() -> None:
             )
         ),
     )
-    nothing = Missed(messages=(), more=False, positions=())
+    nothing = Missed(user_id="5", messages=(), more=False, positions=())
     assert UNIFIED.reply(catch_up, nothing, NOW).frames == (
         whole(("connection_event", {"event": "synced", "count": 0, "more": False}, {})),
     )
@@ -79,7 +79,7 @@ def test_what_was_missed_comes_as_it_would_have_come_live() -> None:
     request = UNIFIED.greeting("laptop", None)[-1]
     kept = [(GROUP, PLAIN), (PAIR, IN_PAIR), (GROUP, FULL)]
     messages = tuple((where, MessageView(message=message, sender=BOB)) for where, message in kept)
-    answer = UNIFIED.reply(request, Missed(messages=messages, more=True, positions=()), LATER)
+    answer = UNIFIED.reply(request, Missed(user_id="5", messages=messages, more=True, positions=()), LATER)
     live = [UNIFIED.render(said(message, where))[0] for where, message in kept]
     *missed, synced = answer.frames
     assert missed == live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -162,7 +163,7 @@ def device(event: str) -> tuple[Event, list[Told]]:
 
 
 def notified(kind: str, **data: str) -> Notified:
-    told = Notification(id="9", type=kind, title="Salon", data=tuple(data.items()), created_at=NOW)
+    told = Notification(id="9", type=kind, title="Salon", data=json.dumps(data), created_at=NOW)
     return Notified(user_id="bob", notification=told, at=NOW)
 
 

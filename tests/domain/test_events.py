@@ -43,6 +43,7 @@ TOPICS: list[tuple[Event, str]] = [
     (events.DeviceChanged(user_id="bob", device="phone", connected=True, at=T0), "u:bob"),
     (events.Notified(user_id="bob", notification=NOTIFICATION, at=T0), "u:bob"),
     (events.UnreadChanged(user_id="bob", total=0, at=T0), "u:bob"),
+    (events.PlaceChanged(user_id="bob", view=VIEW, position=1, at=T0), "u:bob"),
     (
         events.PresenceChanged(
             user=BOB, status=Status.AWAY, crossed=False, last_seen=None, conversations=("7",), at=T0

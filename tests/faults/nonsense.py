@@ -46,6 +46,13 @@ WRONG_BODIES: dict[str, list[object]] = {
     "senderId": ["", "a/b", "x" * 129, "a\x00b", True, 1.5, [], {}],
     "username": ["", "x" * 201, "a\x00b", 1, [], {}],
     "email": ["", "x" * 255, "a\nb", 1, [], {}],
+    "userId": ["", "a/b", "x" * 129, "a\x00b", "system", True, 1.5, [], {}],
+    "id": ["", " ", "x" * 65, "a\nb", 1, True, [], {}],
+    "title": ["", " ", "x" * 201, "a\nb", 1, True, [], {}],
+    "body": ["", " ", "x" * 2_001, "a\x00b", 1, True, [], {}],
+    "data": ["{}", [], 1, True, {"x": "é" * 5_000}],
+    "ids": ["1", {}, [], [None], [{}], [""], [1], ["1"] * 201],
+    "all": [0, 1, "true", "", [], {}],
 }
 
 NAMES = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]

@@ -30,7 +30,7 @@ from messaging.domain.errors import (
     RoomNotFound,
     UserNotFound,
 )
-from messaging.domain.events import ConversationChanged, ConversationDeleted, MemberAdded
+from messaging.domain.events import ConversationChanged, ConversationDeleted, MemberAdded, Notified
 from messaging.domain.models import ConversationView, Kind, Role
 from messaging.domain.replies import ConversationList, ConversationReply, Reply
 from tests.stage import NO_RULES, Stage, service, staged
@@ -123,7 +123,7 @@ async def test_putting_makes_then_adds_and_renames_and_never_removes(stage: Stag
     view = view_of(outcome.reply)
     assert view.conversation.name == "Crew"
     assert {member.profile.id for member in view.members or ()} == {"a", "b", "c"}
-    assert [type(event) for event in outcome.events] == [MemberAdded, ConversationChanged]
+    assert [type(event) for event in outcome.events] == [MemberAdded, Notified, ConversationChanged]
     kept = view_of(await stage.do(service(), PutConversation(conversation_id="7")))
     assert (kept.conversation.name, kept.conversation.member_count) == ("Crew", 3)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from messaging.domain.commands import (
@@ -28,9 +30,9 @@ async def test_who_is_invited_is_told_and_may_join_once(stage: Stage) -> None:
     with pytest.raises(RoomNotFound):
         await stage.do(bob, AcceptInvitation(conversation_id="g"))
     await stage.do(alice, InviteMember(conversation_id="g", user_id="bob"))
-    told = [event for event in stage.events if isinstance(event, Notified)]
+    told = [event for event in stage.events if isinstance(event, Notified) and event.user_id == "bob"]
     assert [(event.user_id, event.notification.type) for event in told] == [("bob", "group_invite")]
-    assert dict(told[0].notification.data) == {"group_id": "g", "from": "alice"}
+    assert json.loads(told[0].notification.data) == {"group_id": "g", "from": "alice"}
     reply = await stage.do(bob, AcceptInvitation(conversation_id="g"))
     assert isinstance(reply, ConversationReply)
     assert reply.view.conversation.member_count == 2
@@ -51,6 +53,7 @@ async def test_inviting_again_tells_nobody_again(stage: Stage) -> None:
     alice = await stage.user("alice")
     await stage.user("bob")
     await stage.group("g", "alice")
+    stage.events.clear()
     for _ in range(2):
         await stage.do(alice, InviteMember(conversation_id="g", user_id="bob"))
     assert [type(event) for event in stage.events].count(Notified) == 1

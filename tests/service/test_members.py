@@ -25,7 +25,7 @@ from messaging.domain.errors import (
     RoomNotFound,
     UserNotFound,
 )
-from messaging.domain.events import Announcement, ConversationChanged, MemberAdded, MemberRemoved
+from messaging.domain.events import Announcement, ConversationChanged, MemberAdded, MemberRemoved, Notified
 from messaging.domain.models import Kind, Member, Role
 from messaging.domain.replies import ConversationList, ConversationReply, HistoryPage
 from messaging.stores.sqlite import SqliteStore
@@ -75,7 +75,7 @@ async def test_adding_tells_the_new_member_and_then_the_others_once(stage: Stage
     group_id = await made(stage, alice)
     first = await stage.outcome(alice, put(group_id, "bob"))
     again = await stage.outcome(alice, put(group_id, "bob"))
-    assert kinds(first.events) == [MemberAdded, ConversationChanged]
+    assert kinds(first.events) == [MemberAdded, Notified, ConversationChanged]
     assert again.events == ()
     assert [r.created for r in (first.reply, again.reply) if isinstance(r, ConversationReply)] == [
         True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -209,9 +210,8 @@ async def test_deleting_one_conversation_leaves_the_others(store: Store) -> None
 
 
 async def test_a_member_comes_back_as_put(store: Store) -> None:
-    given = member(
-        "alice", role=Role.OWNER, joined_at=later(1), cursor=3, own_read=1, archived=True, muted=True
-    )
+    place: dict[str, Any] = {"archived_at": 2, "muted": True, "unread_at": 3}
+    given = member("alice", role=Role.OWNER, joined_at=later(1), cursor=3, own_read=1, **place)
     await store.save(conversation("c", version=2), put=[given])
     assert await store.member("c", "alice") == given
     assert await store.member("c", "bob") is None
@@ -221,7 +221,7 @@ async def test_a_member_comes_back_as_put(store: Store) -> None:
 async def test_of_a_member_who_is_one_already_only_the_role_changes(store: Store) -> None:
     first = member("alice", joined_at=later(1), cursor=3, own_read=1, muted=True)
     await store.save(conversation("c", version=2), put=[first])
-    again = member("alice", role=Role.ADMIN, joined_at=later(9), cursor=9, own_read=5, archived=True)
+    again = member("alice", role=Role.ADMIN, joined_at=later(9), cursor=9, own_read=5, archived_at=1)
     await store.save(conversation("c", version=3), put=[again])
     assert await store.member("c", "alice") == replace(first, role=Role.ADMIN)
 

@@ -1,0 +1,169 @@
+"""Personal: what concerns one user alone is told to their sessions here, each thing once and in order.
+
+Notifications, and what somebody does with a conversation for themselves, are counted by a position of that
+user. An event says which one it is: the next one is told, one that came before is not, and one that comes too
+early shows that something is missing, which is then read from the store. So is what the comparison of
+positions finds, for what the bus lost may have been the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from messaging.domain.errors import ClientError
+from messaging.domain.events import Event, Notified, PlaceChanged
+from messaging.domain.ids import INBOX
+from messaging.domain.models import Membership
+from messaging.gateway.follower import Follower
+from messaging.gateway.session import Session
+from messaging.gateway.tasks import Tasks
+from messaging.service.context import Context
+from messaging.service.places import place_changed
+
+GAP_SECONDS = 0.05
+"""How long what is missing may still come by itself before it is read from the store."""
+_COMPARED_AT_ONCE = 500
+_READ_AT_ONCE = 200
+
+
+class Personal:
+    """Brings what this process's users were told of their own up to where the store is."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        followers: Mapping[str, Follower],
+        tell: Callable[[Iterable[Session], Event], None],
+        tasks: Tasks,
+    ) -> None:
+        self._ctx = ctx
+        self._followers = followers
+        self._tell = tell
+        self._tasks = tasks
+
+    async def position(self, user_id: str) -> int:
+        """Where the user is now: to be asked before anything else about them is read."""
+        return (await self._ctx.store.inbox_positions([user_id]))[user_id]
+
+    def begin(self, follower: Follower, position: int) -> None:
+        """What came up to `position` need not be told; nor what was read of the store since. What was held
+        meanwhile is."""
+        inbox = follower.inbox
+        inbox.position = position if inbox.behind is None else min(position, inbox.behind - 1)
+        if inbox.behind is not None:
+            self._start_catching_up(follower, wait=0)
+
+    def happened(self, event: Notified | PlaceChanged) -> None:
+        """Something concerned one user alone: tell it now, later, or not again."""
+        follower = self._followers.get(event.user_id)
+        if follower is None:
+            return
+        inbox = follower.inbox
+        if event.position == 0:
+            self._apply(follower, event)
+        elif inbox.position is not None and event.position == inbox.position + 1:
+            inbox.position = event.position
+            self._apply(follower, event)
+        elif inbox.position is None or event.position > inbox.position:
+            inbox.behind = min(event.position, inbox.behind or event.position)
+            if inbox.position is not None:
+                self._start_catching_up(follower, wait=GAP_SECONDS)
+
+    def returned(self, follower: Follower, conversation_id: str) -> None:
+        """A message brought back a conversation that the user had put away."""
+        self._tasks.start(self._tell_place(follower, conversation_id))
+
+    async def compare(self) -> None:
+        """Compare every position with the store once, and catch up where this process is behind."""
+        user_ids = list(self._followers)
+        for start in range(0, len(user_ids), _COMPARED_AT_ONCE):
+            chunk = user_ids[start : start + _COMPARED_AT_ONCE]
+            positions = await self._ctx.store.inbox_positions(chunk)
+            for user_id in chunk:
+                follower = self._followers.get(user_id)
+                known = follower.inbox.position if follower else None
+                if follower is not None and known is not None and known < positions[user_id]:
+                    await self._catch_up(follower, wait=0)
+
+    def _start_catching_up(self, follower: Follower, *, wait: float) -> None:
+        if not follower.inbox.busy:
+            self._tasks.start(self._catch_up(follower, wait=wait))
+
+    async def _catch_up(self, follower: Follower, *, wait: float) -> None:
+        inbox = follower.inbox
+        if inbox.busy:
+            return
+        inbox.busy = True
+        try:
+            await asyncio.sleep(wait)
+            while self._followers.get(follower.user_id) is follower and not await self._read_on(follower):
+                pass
+        except ClientError:
+            pass  # the next comparison finds it again
+        finally:
+            inbox.busy = False
+
+    async def _read_on(self, follower: Follower) -> bool:
+        """Tell what the store has past what was told; whether that was all."""
+        store, inbox = self._ctx.store, follower.inbox
+        inbox.behind = None
+        end = await self.position(follower.user_id)
+        notes = await store.notifications_after(follower.user_id, inbox.position or 0, limit=_READ_AT_ONCE)
+        places = await self._changed_places(follower, await store.memberships(follower.user_id))
+        if len(notes) == _READ_AT_ONCE:
+            end = notes[-1].position
+        now = self._ctx.clock()
+        for note in notes:
+            if note.position > (inbox.position or 0):  # else it came by itself meanwhile
+                self._apply(follower, Notified(user_id=follower.user_id, notification=note, at=now))
+                inbox.position = note.position
+        for event in places:
+            self._apply(follower, event)
+        inbox.position = max(end, inbox.position or 0)
+        return len(notes) < _READ_AT_ONCE and not inbox.waiting
+
+    async def _changed_places(
+        self, follower: Follower, memberships: Sequence[Membership]
+    ) -> list[PlaceChanged]:
+        changed = []
+        for membership in memberships:
+            standing = follower.standings.get(membership.conversation.id)
+            if standing is not None and standing.differs(membership.member):
+                conversation_id = membership.conversation.id
+                event = await place_changed(self._ctx, follower.user_id, conversation_id, 0)
+                changed += [event] if event else []
+        return changed
+
+    async def _tell_place(self, follower: Follower, conversation_id: str) -> None:
+        event = await place_changed(self._ctx, follower.user_id, conversation_id, 0)
+        if event is not None:
+            self._apply(follower, event)
+
+    def _apply(self, follower: Follower, event: Notified | PlaceChanged) -> None:
+        if isinstance(event, Notified):
+            self._notify(follower, event)
+        else:
+            self._tell(list(follower.sessions), event)
+            self._place(follower, event)
+
+    def _notify(self, follower: Follower, event: Notified) -> None:
+        """Tell all but those that are still being told what they missed, which may contain this."""
+        live = []
+        for session in follower.sessions:
+            catching_up = session.catching_up
+            if catching_up is not None and catching_up.under_way:
+                catching_up.hold(event)
+                continue
+            live.append(session)
+            if catching_up is not None and session.signed_in:
+                catching_up.written(INBOX, event.position)
+        self._tell(live, event)
+
+    def _place(self, follower: Follower, event: PlaceChanged) -> None:
+        if event.view.mine is None:
+            return
+        conversation_id = event.view.conversation.id
+        standing = follower.standings.get(conversation_id)
+        if standing is not None and standing.place(event.view.mine.member):
+            follower.recount(conversation_id)
