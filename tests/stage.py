@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from messaging.backplanes import Exchange, in_memory
 from messaging.domain.commands import Actor, Command, PutConversation, SendMessage
-from messaging.domain.events import Announcement
+from messaging.domain.events import Announcement, BlocksChanged
 from messaging.domain.models import Identity, Message, Profile
 from messaging.domain.replies import Reply, Sent
 from messaging.service import handlers
@@ -56,6 +56,8 @@ class Stage:
         outcome = result if isinstance(result, Outcome) else await result
         for event in outcome.events:
             self.ctx.seats.note(event)
+            if isinstance(event, BlocksChanged):
+                self.ctx.blocks.note(event)
         self.events += outcome.events
         return outcome
 

@@ -386,6 +386,47 @@ class MarkNotificationsRead:
     ids: tuple[str, ...] | None
 
 
+# --- what users do about one another -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockUser:
+    """Have nothing to do with a user any more."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnblockUser:
+    """End that."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListBlocks:
+    """Whom the user has blocked."""
+
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportMessage:
+    """Tell the operators of a message."""
+
+    message_id: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListReports:
+    """All reports, the newest first; for services and administrators."""
+
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+
+
 Command = (
     JoinConversation
     | LeaveConversation
@@ -425,4 +466,9 @@ Command = (
     | Notify
     | ListNotifications
     | MarkNotificationsRead
+    | BlockUser
+    | UnblockUser
+    | ListBlocks
+    | ReportMessage
+    | ListReports
 )

@@ -198,6 +198,18 @@ class UserSentAway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksChanged:
+    """Whether two users have nothing to do with one another (`blocked`) is no longer as it was. There is one
+    for each of the two, with the `position` (as in Notification) of `user_id`. All processes hear it."""
+
+    user_id: str
+    other_id: str
+    blocked: bool
+    position: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CensusAsked:
     """A process asks all others who is connected there. `question` is where the answers go."""
 
@@ -233,7 +245,7 @@ UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notifi
 Event = ConversationEvent | UserEvent | PresenceChanged
 """Whatever clients can be told."""
 
-ProcessEvent = UserSentAway | CensusAsked | CensusTold
+ProcessEvent = UserSentAway | BlocksChanged | CensusAsked | CensusTold
 """What processes tell one another, and no client hears of."""
 
 Announcement = Event | ProcessEvent
@@ -269,7 +281,7 @@ def census_topic(question: str) -> str:
 def topic_of(event: Announcement) -> str:
     """Where an event is announced to the other processes."""
     match event:
-        case PresenceChanged() | UserSentAway() | CensusAsked():
+        case PresenceChanged() | UserSentAway() | BlocksChanged() | CensusAsked():
             return EVERYBODY
         case CensusTold():
             return census_topic(event.question)

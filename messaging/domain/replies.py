@@ -17,6 +17,7 @@ from messaging.domain.models import (
     Profile,
     Status,
 )
+from messaging.domain.moderation import BlockView, Report, ReportView
 from messaging.domain.values import dataclass
 
 
@@ -202,6 +203,38 @@ class NotificationsMarked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockReply:
+    """A block, and whether this command made it."""
+
+    view: BlockView
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockList:
+    """A page of a user's blocks."""
+
+    blocks: tuple[BlockView, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReply:
+    """A report, and whether this command made it."""
+
+    report: Report
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportList:
+    """A page of all reports."""
+
+    reports: tuple[ReportView, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pong:
     """The answer to nothing."""
 
@@ -242,6 +275,10 @@ Reply = (
     | NotificationReply
     | NotificationList
     | NotificationsMarked
+    | BlockReply
+    | BlockList
+    | ReportReply
+    | ReportList
     | Pong
     | ConnectionList
     | Stats

@@ -146,13 +146,16 @@ class Channel:
         return True
 
     def tell(self, event: Event, *, skip_user: str | None = None) -> None:
-        """Tell the watchers of something that has no place in the order of messages."""
+        """Tell the watchers of something that has no place in the order of messages. `skip_user` is whose
+        doing it is: it is told neither to them nor to those who have nothing to do with them."""
         if skip_user is None:
             self._tell(self.watchers, event)
         else:
-            self._tell([s for s in self.watchers if s.user_id != skip_user], event)
+            told = [s for s in self.watchers if s.user_id != skip_user and not s.hides(skip_user)]
+            self._tell(told, event)
         for joining in list(self.joining.values()):
-            if joining.session.user_id != skip_user:
+            session = joining.session
+            if skip_user is None or (session.user_id != skip_user and not session.hides(skip_user)):
                 self._to_joining(joining, event)
 
     def begin_join(self, session: Session) -> Joining:

@@ -128,6 +128,8 @@ class Follower:
         self.farewell: asyncio.TimerHandle | None = None
         """Ends the user's presence when no connection comes back in time."""
         self.inbox = Inbox()
+        self.hidden: frozenset[str] = frozenset()
+        """Users whom this one does not see come, go or type: one of the two has blocked the other."""
         self._clock = clock
         self._tell = tell
         self._returned = returned

@@ -20,6 +20,7 @@ from messaging.domain.commands import Actor, Command, JoinConversation, LoadHist
 from messaging.domain.errors import AuthFailed, ClientError, Internal, RateLimited, RoomNotFound, Unavailable
 from messaging.domain.events import (
     Announcement,
+    BlocksChanged,
     CensusAsked,
     CensusTold,
     DeviceChanged,
@@ -316,6 +317,8 @@ class Gateway:
         match event:
             case UserSentAway():
                 self.sending_away.heard(event)
+            case BlocksChanged():
+                self.hub.blocks_changed(event)
             case CensusAsked():
                 self._bus.publish([self.census.answer(event)])
             case CensusTold():

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from messaging.domain.errors import ClientError
 from messaging.domain.events import (
+    BlocksChanged,
     ConversationChanged,
     ConversationDeleted,
     ConversationEvent,
@@ -136,6 +137,7 @@ class Hub:
     async def _load(self, follower: Follower) -> None:
         await self._bus.subscribe(user_topic(follower.user_id))
         position = await self._personal.position(follower.user_id)
+        follower.hidden = await self._ctx.store.blocked_with(follower.user_id)
         memberships = await self._ctx.store.memberships(follower.user_id)
         if self.followers.get(follower.user_id) is not follower:
             return  # the user is gone again
@@ -347,7 +349,14 @@ class Hub:
     def _presence_changed(self, event: PresenceChanged) -> None:
         channels = (self.channels.get(conversation_id) for conversation_id in event.conversations)
         followers = dict.fromkeys(f for channel in channels if channel for f in channel.followers)
-        self.tell([s for f in followers if f.user_id != event.user.id for s in f.sessions], event)
+        user_id = event.user.id
+        told = [f for f in followers if f.user_id != user_id and user_id not in f.hidden]
+        self.tell([s for f in told for s in f.sessions], event)
+
+    def blocks_changed(self, event: BlocksChanged) -> None:
+        """Two users have nothing to do with one another any more, or have again."""
+        self._ctx.blocks.note(event)
+        self._personal.happened(event)
 
     async def compare(self) -> None:
         """Compare every position with the store once, and catch up where this process is behind."""

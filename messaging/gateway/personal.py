@@ -1,9 +1,9 @@
 """Personal: what concerns one user alone is told to their sessions here, each thing once and in order.
 
-Notifications, and what somebody does with a conversation for themselves, are counted by a position of that
-user. An event says which one it is: the next one is told, one that came before is not, and one that comes too
-early shows that something is missing, which is then read from the store. So is what the comparison of
-positions finds, for what the bus lost may have been the last.
+Notifications, what somebody does with a conversation for themselves, and blocks are counted by a position of
+that user. An event says which one it is: the next one is told, one that came before is not, and one that
+comes too early shows that something is missing, which is then read from the store. So is what the comparison
+of positions finds, for what the bus lost may have been the last.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from messaging.domain import ids
 from messaging.domain.errors import ClientError
-from messaging.domain.events import Event, Notified, PlaceChanged
+from messaging.domain.events import BlocksChanged, Event, Notified, PlaceChanged, PresenceChanged
 from messaging.domain.ids import INBOX
-from messaging.domain.models import Membership
+from messaging.domain.models import Membership, Status
 from messaging.gateway.follower import Follower
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
+from messaging.service import presence
 from messaging.service.context import Context
 from messaging.service.places import place_changed
 
@@ -25,6 +27,9 @@ GAP_SECONDS = 0.05
 """How long what is missing may still come by itself before it is read from the store."""
 _COMPARED_AT_ONCE = 500
 _READ_AT_ONCE = 200
+
+PersonalEvent = Notified | PlaceChanged | BlocksChanged
+"""What is counted by the position of a user."""
 
 
 class Personal:
@@ -54,7 +59,7 @@ class Personal:
         if inbox.behind is not None:
             self._start_catching_up(follower, wait=0)
 
-    def happened(self, event: Notified | PlaceChanged) -> None:
+    def happened(self, event: PersonalEvent) -> None:
         """Something concerned one user alone: tell it now, later, or not again."""
         follower = self._followers.get(event.user_id)
         if follower is None:
@@ -111,6 +116,7 @@ class Personal:
         end = await self.position(follower.user_id)
         notes = await store.notifications_after(follower.user_id, inbox.position or 0, limit=_READ_AT_ONCE)
         places = await self._changed_places(follower, await store.memberships(follower.user_id))
+        blocked = await store.blocked_with(follower.user_id)
         if len(notes) == _READ_AT_ONCE:
             end = notes[-1].position
         now = self._ctx.clock()
@@ -120,6 +126,7 @@ class Personal:
                 inbox.position = note.position
         for event in places:
             self._apply(follower, event)
+        self._hide(follower, blocked)
         inbox.position = max(end, inbox.position or 0)
         return len(notes) < _READ_AT_ONCE and not inbox.waiting
 
@@ -135,17 +142,42 @@ class Personal:
                 changed += [event] if event else []
         return changed
 
+    def _hide(self, follower: Follower, hidden: frozenset[str]) -> None:
+        """From now on the user does not see these. Of whom they see no more, or again, they are told so."""
+        news, follower.hidden = follower.hidden ^ hidden, hidden
+        for user_id in news:
+            if ids.direct_id(follower.user_id, user_id) in follower.standings:
+                self._tasks.start(self._tell_presence(follower, user_id))
+
+    async def _tell_presence(self, follower: Follower, user_id: str) -> None:
+        user = (await self._ctx.store.users([user_id])).get(user_id)
+        if user is None or not self._ctx.policy.presence:
+            return
+        status = await presence.status_of(self._ctx, user)
+        if status is Status.OFFLINE:
+            return  # as it seemed before
+        seen = Status.OFFLINE if user_id in follower.hidden else status
+        now = self._ctx.clock()
+        event = PresenceChanged(
+            user=user.profile, status=seen, crossed=True, last_seen=None, conversations=(), at=now
+        )
+        self._tell(list(follower.sessions), event)
+
     async def _tell_place(self, follower: Follower, conversation_id: str) -> None:
         event = await place_changed(self._ctx, follower.user_id, conversation_id, 0)
         if event is not None:
             self._apply(follower, event)
 
-    def _apply(self, follower: Follower, event: Notified | PlaceChanged) -> None:
-        if isinstance(event, Notified):
-            self._notify(follower, event)
-        else:
-            self._tell(list(follower.sessions), event)
-            self._place(follower, event)
+    def _apply(self, follower: Follower, event: PersonalEvent) -> None:
+        match event:
+            case Notified():
+                self._notify(follower, event)
+            case PlaceChanged():
+                self._tell(list(follower.sessions), event)
+                self._place(follower, event)
+            case BlocksChanged():
+                other, others = frozenset([event.other_id]), follower.hidden
+                self._hide(follower, others | other if event.blocked else others - other)
 
     def _notify(self, follower: Follower, event: Notified) -> None:
         """Tell all but those that are still being told what they missed, which may contain this."""

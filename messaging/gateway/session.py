@@ -258,6 +258,10 @@ class Session:
         """Whether typing and presence are left out for the client to keep up with the rest."""
         return self._transport.crowded
 
+    def hides(self, user_id: str) -> bool:
+        """Whether the client's user shall not see what this one is about."""
+        return self.follower is not None and user_id in self.follower.hidden
+
     @property
     def signed_in(self) -> bool:
         """Whether what is pushed is written now, rather than held until there is a new token."""

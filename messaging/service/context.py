@@ -21,6 +21,7 @@ from messaging.domain.ids import SYSTEM_USER, IdSource
 from messaging.domain.models import SYSTEM, Conversation, Profile, Role
 from messaging.domain.replies import Reply
 from messaging.domain.values import dataclass
+from messaging.service.blocks import KnownBlocks
 from messaging.service.committer import Committer
 from messaging.service.hooks import Hooks
 from messaging.service.merging import Merging
@@ -200,6 +201,7 @@ class Context:
     policy: Policy
     committer: Committer
     hooks: Hooks
+    blocks: KnownBlocks
     seats: Seats
     people: People
     typists: Typists = field(default_factory=Typists)
@@ -231,6 +233,7 @@ def make_context(
         policy=policy,
         committer=Committer(store),
         hooks=Hooks(store, ids, clock, webhooks),
+        blocks=KnownBlocks(store),
         seats=Seats(store),
         people=People(store),
     )

@@ -22,6 +22,7 @@ from messaging.domain.events import ConversationDeleted
 from messaging.domain.models import Conversation, Kind, Membership, Role
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ConversationList, Done
+from messaging.service.blocking import refuse_blocked
 from messaging.service.changing import (
     added,
     begun,
@@ -148,6 +149,7 @@ async def _create_room(ctx: Context, actor: Actor, command: CreateConversation) 
 
 async def _create_group(ctx: Context, actor: Actor, command: CreateConversation) -> Outcome:
     await ensure_users(ctx, actor, command.member_ids)
+    await refuse_blocked(ctx, actor, *command.member_ids)
     owner = {} if actor.service else {actor.user_id: Role.OWNER}
     roles = owner | {user_id: Role.MEMBER for user_id in command.member_ids if user_id not in owner}
     group, members = begun(

@@ -9,6 +9,7 @@ from messaging.domain import commands
 from messaging.domain.commands import Actor, Command
 from messaging.service import (
     administration,
+    blocking,
     conversations,
     devices,
     invitations,
@@ -17,6 +18,7 @@ from messaging.service import (
     places,
     presence,
     reading,
+    reports,
     searching,
     sending,
     users,
@@ -65,4 +67,9 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Notify: notifications.notify,
     commands.ListNotifications: notifications.list_notifications,
     commands.MarkNotificationsRead: notifications.mark_notifications_read,
+    commands.BlockUser: blocking.block_user,
+    commands.UnblockUser: blocking.unblock_user,
+    commands.ListBlocks: blocking.list_blocks,
+    commands.ReportMessage: reports.report_message,
+    commands.ListReports: reports.list_reports,
 }

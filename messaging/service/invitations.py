@@ -7,6 +7,7 @@ from messaging.domain.errors import InvalidFormat, RoomNotFound, UserNotFound
 from messaging.domain.models import Kind
 from messaging.domain.permissions import Action
 from messaging.domain.replies import Done
+from messaging.service.blocking import refuse_blocked
 from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
@@ -21,6 +22,7 @@ async def invite_member(ctx: Context, actor: Actor, command: InviteMember) -> Ou
         raise InvalidFormat("Only into a group can people be invited.")
     if await ctx.people.known(command.user_id) is None:
         raise UserNotFound
+    await refuse_blocked(ctx, actor, command.user_id)
     if await ctx.store.member(group.id, command.user_id) is not None:
         return Outcome(reply=Done())
     now = ctx.clock()

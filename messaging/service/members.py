@@ -10,6 +10,7 @@ from messaging.domain.events import Event, MemberRemoved
 from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action
 from messaging.domain.replies import Done
+from messaging.service.blocking import refuse_blocked
 from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
 from messaging.service.context import Context, Outcome
 from messaging.service.users import ensure_users
@@ -64,6 +65,7 @@ async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversati
     if role is not Role.MEMBER:
         await permitted(ctx, actor, group.id, Action.GIVE_ROLE)
     await ensure_users(ctx, actor, [command.user_id])
+    await refuse_blocked(ctx, actor, command.user_id)
     new = next_version(ctx, group, joining=1)
     [newcomer] = await newcomers(ctx, group.id, [command.user_id], new.updated_at)
     if not await ctx.store.save(new, put=[_with_role(newcomer, role)]):

@@ -55,7 +55,8 @@ async def online_users(
 ) -> tuple[str, ...]:
     """Whom of a conversation the user may see to be online; with themselves when they are `here`."""
     own = {actor.user_id}
-    others = await _visible(ctx, await _there(ctx, conversation) - own) if ctx.policy.presence else set()
+    there = await _there(ctx, conversation) - own if ctx.policy.presence else set()
+    others = await _visible(ctx, actor, there)
     listed = own.union(sorted(others)[: MAX_ONLINE_USERS - 1]) if here else others
     return tuple(sorted(listed)[:MAX_ONLINE_USERS])
 
@@ -65,9 +66,16 @@ async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:
     user = (await ctx.store.users([command.user_id])).get(command.user_id)
     if user is None or not (actor.service or await _are_contacts(ctx, actor.user_id, command.user_id)):
         raise UserNotFound
-    online = ctx.policy.presence and bool(await ctx.presence.among(ONLINE, [command.user_id]))
-    status = user.status if online else Status.OFFLINE
+    if not actor.service and await ctx.blocks.between(actor.user_id, command.user_id):
+        return Outcome(reply=UserStatus(user_id=command.user_id, status=Status.OFFLINE))
+    status = await status_of(ctx, user)
     return Outcome(reply=UserStatus(user_id=command.user_id, status=status, last_seen=user.last_seen))
+
+
+async def status_of(ctx: Context, user: User) -> Status:
+    """What others see of a user now."""
+    online = ctx.policy.presence and bool(await ctx.presence.among(ONLINE, [user.profile.id]))
+    return user.status if online else Status.OFFLINE
 
 
 async def list_contacts(ctx: Context, actor: Actor, command: ListContacts) -> Outcome:
@@ -81,6 +89,7 @@ async def list_contacts(ctx: Context, actor: Actor, command: ListContacts) -> Ou
         *(ctx.store.members(conversation_id, limit=_MEMBERS_ASKED) for conversation_id in shared)
     )
     contacts = {member.user_id for group in members for member in group} - {actor.user_id}
+    contacts -= await ctx.store.blocked_with(actor.user_id)
     online = await ctx.presence.among(ONLINE, contacts)
     users = await ctx.store.users(online) if online else {}
     statuses = tuple(
@@ -173,7 +182,9 @@ async def _there(ctx: Context, conversation: Conversation) -> set[str]:
     return set(await ctx.presence.among(ONLINE, [member.user_id for member in members]))
 
 
-async def _visible(ctx: Context, user_ids: set[str]) -> set[str]:
+async def _visible(ctx: Context, actor: Actor, user_ids: set[str]) -> set[str]:
+    if user_ids and not actor.service:
+        user_ids = user_ids - await ctx.store.blocked_with(actor.user_id)
     users = await ctx.store.users(user_ids) if user_ids else {}
     return {user_id for user_id, user in users.items() if user.status is not Status.OFFLINE}
 

@@ -55,7 +55,9 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
     _check(ctx, conversation, sender, command)
     await _check_original(ctx, conversation, command)
-    if (first := await _limited(ctx, actor, conversation, sender, command)) is not None:
+    first = await _blocked(ctx, conversation, sender, command)
+    first = first or await _limited(ctx, actor, conversation, sender, command)
+    if first is not None:
         return first
     try:
         await _begin_direct(ctx, conversation)
@@ -82,6 +84,9 @@ def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -
         conversation = permit(Action.WRITE, seat.conversation, seat.role, service=False)
         _check(ctx, conversation, sender, command)
     except ClientError:
+        return False
+    pair = conversation.direct_members
+    if pair is not None and ctx.blocks.at_hand(*pair) is not False:
         return False
     if conversation.version == 0 or not ctx.limits.take_at_once(actor.budget, actor.user_id):
         return False
@@ -184,14 +189,37 @@ async def _limited(
     try:
         await count_send(ctx, actor)
     except RateLimited:
-        if command.client_message_id is None:
-            raise
-        first = await ctx.store.message_by_client_id(conversation.id, sender.id, command.client_message_id)
+        first = await _first(ctx, conversation, sender, command)
         if first is None:
             raise
-        view = MessageView(message=first, sender=sender)
-        return Outcome(reply=Sent(conversation=conversation, view=view, repeated=True))
+        return first
     return None
+
+
+async def _blocked(
+    ctx: Context, conversation: Conversation, sender: Profile, command: SendMessage
+) -> Outcome | None:
+    """Refuse to carry words between two of whom one has blocked the other, unless it only repeats."""
+    pair = conversation.direct_members
+    if pair is None or sender is SYSTEM or not await ctx.blocks.between(*pair):
+        return None
+    first = await _first(ctx, conversation, sender, command)
+    if first is None:
+        raise PermissionDenied("You cannot write to this user.")
+    return first
+
+
+async def _first(
+    ctx: Context, conversation: Conversation, sender: Profile, command: SendMessage
+) -> Outcome | None:
+    """The answer with the message that this one repeats, if it does."""
+    if command.client_message_id is None:
+        return None
+    first = await ctx.store.message_by_client_id(conversation.id, sender.id, command.client_message_id)
+    if first is None:
+        return None
+    view = MessageView(message=first, sender=sender)
+    return Outcome(reply=Sent(conversation=conversation, view=view, repeated=True))
 
 
 def _settle(sent: Future[Outcome], outcome: Outcome | Exception) -> None:

@@ -58,7 +58,8 @@ from messaging.stores.mongodb_documents import (
     user_from,
 )
 from messaging.stores.mongodb_duties import MongoDuties
-from messaging.stores.mongodb_inbox import INBOX_INDEXES, MongoInbox
+from messaging.stores.mongodb_inbox import INBOX_INDEXES
+from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModeration
 from messaging.stores.mongodb_search import MongoFinding
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
@@ -66,7 +67,7 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding, MongoInbox):
+class MongoStore(MongoDuties, MongoFinding, MongoModeration):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -94,7 +95,7 @@ class MongoStore(MongoDuties, MongoFinding, MongoInbox):
         hello = await self._client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise NotAReplicaSet
-        for name, indexes in {**INDEXES, **INBOX_INDEXES}.items():
+        for name, indexes in {**INDEXES, **INBOX_INDEXES, **MODERATION_INDEXES}.items():
             if indexes:
                 await self._database[name].create_indexes(list(indexes))
 

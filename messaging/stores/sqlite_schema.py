@@ -168,7 +168,23 @@ CREATE UNIQUE INDEX notifications_by_id ON notifications (user_id, id);
 CREATE INDEX notifications_unread ON notifications (user_id, position) WHERE read_at IS NULL;
 CREATE INDEX notifications_by_age ON notifications (created_at);
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL)
+_MODERATION = """
+CREATE TABLE blocks (
+    user_id TEXT NOT NULL, blocked_id TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, blocked_id)
+) WITHOUT ROWID;
+CREATE INDEX blocks_by_blocked ON blocks (blocked_id);
+
+-- What was reported, as it was then: the message may be changed or gone by the time that somebody looks.
+CREATE TABLE reports (
+    id INTEGER PRIMARY KEY,
+    message_id INTEGER NOT NULL, conversation_id TEXT NOT NULL, seq INTEGER NOT NULL,
+    sender_id TEXT NOT NULL, content TEXT NOT NULL, sent_at INTEGER NOT NULL,
+    reporter_id TEXT NOT NULL, reason TEXT, at INTEGER NOT NULL,
+    UNIQUE (message_id, reporter_id)
+);
+"""
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION)
 """Step n brings a database of version n to n + 1."""
 
 

@@ -24,6 +24,14 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "POST /api/notifications/read", {"ids": ["1"]}, 200, {"success", "unread"}),
         ("bob", "POST /api/notifications/read", {"all": True}, 200, {"success", "unread"}),
     ],
+    "listBlocks": [("bob", "GET /api/blocks?limit=5", None, 200, {"blocks", "next"})],
+    "blockUser": [("bob", "PUT /api/blocks/<alice>", None, 201, {"block"})],
+    "unblockUser": [("bob", "DELETE /api/blocks/<alice>", None, 200, {"success"})],
+    "reportMessage": [
+        ("bob", "POST /api/messages/<message>/report", None, 201, {"report"}),
+        ("bob", "POST /api/messages/<message>/report", {"reason": "spam"}, 201, {"report"}),
+    ],
+    "listReports": [("service", "GET /api/admin/reports?limit=5", None, 200, {"reports", "next"})],
 }
 REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     **{
@@ -40,4 +48,16 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("service", "POST /api/notifications", {"userId": "<bob>"}, 400, "INVALID_FORMAT"),
     ],
     "markNotificationsRead": [("bob", "POST /api/notifications/read", {}, 400, "INVALID_FORMAT")],
+    "listBlocks": [("bob", "GET /api/blocks?limit=many", None, 400, "INVALID_FORMAT")],
+    "blockUser": [
+        ("bob", "PUT /api/blocks/<new>", None, 404, "USER_NOT_FOUND"),
+        ("bob", "PUT /api/blocks/<bob>", None, 400, "INVALID_FORMAT"),
+    ],
+    "unblockUser": [("bob", "DELETE /api/blocks/system", None, 400, "INVALID_FORMAT")],
+    "reportMessage": [
+        ("stranger", "POST /api/messages/<message>/report", None, 404, "MESSAGE_NOT_FOUND"),
+        ("alice", "POST /api/messages/<message>/report", None, 400, "INVALID_FORMAT"),
+        ("bob", "POST /api/messages/1/report", None, 404, "MESSAGE_NOT_FOUND"),
+    ],
+    "listReports": [("bob", "GET /api/admin/reports", None, 403, "PERMISSION_DENIED")],
 }

@@ -46,8 +46,11 @@ from messaging.domain.models import (
     Role,
     Status,
 )
+from messaging.domain.moderation import Block, BlockView, Report, ReportView
 from messaging.domain.replies import (
     Authenticated,
+    BlockList,
+    BlockReply,
     ConnectionList,
     ContactList,
     ConversationList,
@@ -66,6 +69,8 @@ from messaging.domain.replies import (
     OnlineUsers,
     Pong,
     Reply,
+    ReportList,
+    ReportReply,
     Sent,
     Stats,
     UserList,
@@ -183,6 +188,18 @@ NOTICES = (
         id="n2", type="group_invite", title="Salon", body="Venez", data='{"group_id":"1"}', created_at=NOW
     ),
 )
+BLOCK = BlockView(block=Block(user_id="5", blocked_id="bob", at=NOW), profile=BOB)
+REPORT = Report(
+    id=7,
+    message_id=123,
+    conversation_id="1",
+    seq=7,
+    sender_id="bob",
+    content="spam",
+    sent_at=NOW,
+    reporter_id="5",
+    at=NOW,
+)
 SEEN_NOTICE = Notification(id="n3", type="booking", created_at=NOW, position=3, read_at=NOW)
 
 
@@ -272,6 +289,14 @@ def replies() -> list[Reply]:
         NotificationList(notifications=(*NOTICES, SEEN_NOTICE), unread=2, next="3"),
         NotificationList(notifications=(), unread=0),
         NotificationsMarked(unread=2),
+        BlockReply(view=BLOCK, created=True),
+        BlockReply(view=BLOCK),
+        BlockList(blocks=(BLOCK,), next="bob"),
+        BlockList(blocks=()),
+        ReportReply(report=REPORT, created=True),
+        ReportReply(report=replace(REPORT, reason="Spam")),
+        ReportList(reports=(ReportView(report=REPORT, sender=BOB, reporter=ALICE),), next="7"),
+        ReportList(reports=()),
         Pong(),
         ConnectionList(connections=(CONNECTION, replace(CONNECTION, device="phone")), next="5/ab/1"),
         ConnectionList(connections=()),

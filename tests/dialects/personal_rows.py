@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from messaging.domain.commands import (
+    BlockUser,
     Command,
+    ListBlocks,
     ListNotifications,
+    ListReports,
     MarkNotificationsRead,
     MarkUnread,
     Notify,
+    ReportMessage,
     SetArchived,
     SetMuted,
+    UnblockUser,
 )
 
 THERE = {"id": "42"}
@@ -44,6 +49,12 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ),
     ("markNotificationsRead", {}, {}, {"ids": ["1", "2"]}, MarkNotificationsRead(ids=("1", "2"))),
     ("markNotificationsRead", {}, {}, {"all": True}, MarkNotificationsRead(ids=None)),
+    ("listBlocks", {}, {"limit": "5", "next": "7"}, None, ListBlocks(limit=5, next="7")),
+    ("blockUser", {"userId": "7"}, {}, None, BlockUser(user_id="7")),
+    ("unblockUser", {"userId": "7"}, {}, None, UnblockUser(user_id="7")),
+    ("reportMessage", {"id": "7"}, {}, None, ReportMessage(message_id=7)),
+    ("reportMessage", {"id": "7"}, {}, {"reason": "1\n2"}, ReportMessage(message_id=7, reason="1\n2")),
+    ("listReports", {}, {"limit": "5", "next": "7"}, None, ListReports(limit=5, next="7")),
 ]
 REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("archiveConversation", {"id": "dm:1"}, {}, None),
@@ -64,4 +75,10 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("markNotificationsRead", {}, {}, {"all": True, "ids": ["1"]}),
     ("markNotificationsRead", {}, {}, {"ids": []}),
     ("markNotificationsRead", {}, {}, {"ids": ["1"] * 201}),
+    ("blockUser", {"userId": "system"}, {}, None),
+    ("blockUser", {"userId": "a/b"}, {}, None),
+    ("unblockUser", {"userId": " a"}, {}, None),
+    ("reportMessage", {"id": "x"}, {}, None),
+    ("reportMessage", {"id": "7"}, {}, {"reason": "x" * 2001}),
+    ("listReports", {}, {"limit": "many"}, None),
 ]

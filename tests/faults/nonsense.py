@@ -53,6 +53,7 @@ WRONG_BODIES: dict[str, list[object]] = {
     "data": ["{}", [], 1, True, {"x": "é" * 5_000}],
     "ids": ["1", {}, [], [None], [{}], [""], [1], ["1"] * 201],
     "all": [0, 1, "true", "", [], {}],
+    "reason": ["", " ", "x" * 2_001, "a\x00b", 1, True, [], {}],
 }
 
 NAMES = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]

@@ -41,6 +41,9 @@ class Name:
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
 
+    def hides(self, _user_id: str) -> bool:
+        return False
+
 
 def listener(user_id: str) -> Session:
     return cast(Session, Name(user_id))

@@ -8,6 +8,7 @@ from typing import Any
 
 from messaging.domain.commands import (
     Actor,
+    BlockUser,
     Command,
     MarkNotificationsRead,
     MarkUnread,
@@ -16,9 +17,10 @@ from messaging.domain.commands import (
     SendMessage,
     SetArchived,
     SetMuted,
+    UnblockUser,
 )
-from messaging.domain.events import Notified, PlaceChanged
-from messaging.domain.ids import INBOX
+from messaging.domain.events import BlocksChanged, Notified, PlaceChanged
+from messaging.domain.ids import INBOX, direct_id
 from messaging.domain.models import Identity, Position, Profile
 from messaging.service import handlers
 from messaging.service.context import Outcome
@@ -242,3 +244,71 @@ async def test_notifications_that_come_while_catching_up_come_after_it_and_once(
         await tell(house.one, "c")
         await until(lambda: replayed(again)[-1] == "c")
         assert [kind for kind in replayed(again) if kind != "|"] == ["a", "b", "c"]
+
+
+# --- blocks --------------------------------------------------------------------------------------------
+
+
+def presence(client: Client, user_id: str) -> list[str]:
+    """As what the client saw a user come and go."""
+    names = ("user-online", "user-offline")
+    return [name for name, payload in client.heard if name in names and payload["userId"] == user_id]
+
+
+async def apart(street: House, *, bus_loses: bool = False) -> tuple[Client, Client]:
+    """bob and alice on two processes, who have spoken; bob has just blocked alice on alice's."""
+    bob, alice = await street.one.connect("bob"), await street.other.connect("alice")
+    pair = direct_id("alice", "bob")
+    assert (await alice.say(pair))["success"]
+    await until(lambda: bob.of("conversation-updated"))
+    await alice.join(pair)
+    await bob.join(pair)
+    if bus_loses:
+        street.other.bus.loses = lambda event: isinstance(event, BlocksChanged)
+    await as_bob(street.other, BlockUser(user_id="alice"))
+    return bob, alice
+
+
+async def test_two_who_are_blocked_see_one_another_go_and_after_it_come_back(street: House) -> None:
+    bob, alice = await apart(street)
+    await until(lambda: presence(bob, "alice")[-1:] == ["user-offline"])
+    await until(lambda: presence(alice, "bob")[-1:] == ["user-offline"])
+    await as_bob(street.one, UnblockUser(user_id="alice"))
+    await until(lambda: presence(bob, "alice")[-1:] == ["user-online"])
+    await until(lambda: presence(alice, "bob")[-1:] == ["user-online"])
+
+
+async def test_neither_is_told_what_the_other_does_but_in_groups_they_speak(street: House) -> None:
+    bob, alice = await apart(street)
+    await until(lambda: presence(alice, "bob")[-1:] == ["user-offline"])
+    await until(lambda: presence(bob, "alice")[-1:] == ["user-offline"])
+    before = len(presence(bob, "alice"))
+    await group(street.one)
+    await bob.join("1")
+    await alice.join("1")
+    for where in (direct_id("alice", "bob"), "1"):
+        await alice.emit("user-typing", conversationId=where)
+        await bob.emit("user-typing", conversationId=where)
+    await alice.call("set-status", status="away")
+    refused = await alice.say(direct_id("alice", "bob"))
+    assert (refused["success"], refused["code"]) == (False, "PERMISSION_DENIED")
+    assert (await alice.say("1", "in the group"))["success"]
+    await until(lambda: [each["content"] for each in bob.of("new-message")] == ["in the group"])
+    assert (bob.of("user-typing"), alice.of("user-typing")) == ([], [])
+    assert len(presence(bob, "alice")) == before
+
+
+async def test_a_block_that_the_bus_lost_is_found_by_comparing(street: House) -> None:
+    bob, _ = await apart(street, bus_loses=True)
+    assert "user-offline" not in presence(bob, "alice")
+    await street.one.gateway.hub.compare()
+    await until(lambda: presence(bob, "alice")[-1:] == ["user-offline"])
+
+
+async def test_who_connects_later_does_not_see_whom_they_blocked(street: House) -> None:
+    _, alice = await apart(street)
+    phone = await street.other.connect("bob")
+    await alice.call("set-status", status="away")
+    await alice.emit("user-typing", conversationId=direct_id("alice", "bob"))
+    assert (await alice.call("list-online-users", conversationId=direct_id("alice", "bob")))["success"]
+    assert presence(phone, "alice") == []

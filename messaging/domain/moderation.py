@@ -1,0 +1,50 @@
+"""What users do about one another: blocks and reports. Frozen values, as in models.py."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from messaging.domain.models import Profile
+from messaging.domain.values import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A user wants nothing to do with another one."""
+
+    user_id: str
+    blocked_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A user told the operators of a message. `content` is what it said then, whatever became of it."""
+
+    id: int
+    message_id: int
+    conversation_id: str
+    seq: int
+    sender_id: str
+    content: str
+    sent_at: datetime
+    reporter_id: str
+    reason: str | None = None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockView:
+    """A block as its user sees it, with whom it keeps out."""
+
+    block: Block
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView:
+    """A report with who wrote the message and who told of it."""
+
+    report: Report
+    sender: Profile
+    reporter: Profile

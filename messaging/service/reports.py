@@ -1,0 +1,75 @@
+"""Reports: users tell the operators of a message, who find it in a list; a webhook is told, too."""
+
+from __future__ import annotations
+
+import re
+
+from messaging.domain.commands import Actor, ListReports, ReportMessage
+from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied, RoomNotFound
+from messaging.domain.models import Author, Message
+from messaging.domain.moderation import Report, ReportView
+from messaging.domain.permissions import Action, permit
+from messaging.domain.replies import ReportList, ReportReply
+from messaging.service.context import Context, Outcome
+from messaging.service.hooks import MESSAGE_REPORTED
+from messaging.service.limits import count_query
+
+_ID = re.compile(r"[1-9][0-9]{0,15}")
+
+
+async def report_message(ctx: Context, actor: Actor, command: ReportMessage) -> Outcome:
+    """Tell the operators of a message that the user can see. Again: nothing happens, the first one counts."""
+    await count_query(ctx, actor)
+    message = await _seen(ctx, actor, command.message_id)
+    if message.sender_id == actor.user_id or message.author is Author.SYSTEM:
+        raise InvalidFormat("Only what other users wrote can be reported.")
+    wanted = Report(
+        id=ctx.ids.next(),
+        message_id=message.id,
+        conversation_id=message.conversation_id,
+        seq=message.seq,
+        sender_id=message.sender_id,
+        content=message.content,
+        sent_at=message.created_at,
+        reporter_id=actor.user_id,
+        reason=command.reason,
+        at=ctx.clock(),
+    )
+    kept = await ctx.store.add_report(wanted)
+    if kept.id == wanted.id:
+        data = {"reportId": str(kept.id), "reporterId": kept.reporter_id, "reason": kept.reason}
+        await ctx.hooks.keep(MESSAGE_REPORTED, lane=message.conversation_id, message_id=message.id, data=data)
+    return Outcome(reply=ReportReply(report=kept, created=kept.id == wanted.id))
+
+
+async def list_reports(ctx: Context, actor: Actor, command: ListReports) -> Outcome:
+    """A page of all reports, the newest first."""
+    if not (actor.service or actor.admin):
+        raise PermissionDenied("Only a service or an administrator may do this.")
+    before = None if command.next is None else _position(command.next)
+    found = await ctx.store.reports(limit=command.limit + 1, before=before)
+    page = found[: command.limit]
+    people = await ctx.people.find({user for each in page for user in (each.sender_id, each.reporter_id)})
+    views = tuple(
+        ReportView(report=each, sender=people[each.sender_id], reporter=people[each.reporter_id])
+        for each in page
+    )
+    return Outcome(reply=ReportList(reports=views, next=str(page[-1].id) if len(found) > len(page) else None))
+
+
+async def _seen(ctx: Context, actor: Actor, message_id: int) -> Message:
+    message = await ctx.store.message(message_id)
+    if message is None or message.deleted_at is not None:
+        raise MessageNotFound
+    seat = await ctx.seats.find(message.conversation_id, actor.user_id)
+    try:
+        permit(Action.READ, seat.conversation, seat.role, service=actor.service)
+    except RoomNotFound:
+        raise MessageNotFound from None
+    return message
+
+
+def _position(text: str) -> int:
+    if not _ID.fullmatch(text):
+        raise InvalidFormat("This is not where a list went on.", field="next")
+    return int(text)
