@@ -238,7 +238,9 @@ class Service:
     def _mount_sockets(self, app: web.Application, entrance: Entrance, origins: Origins) -> None:
         settings = self.settings
         namespaces = {
-            path: GatewayNamespace(self.gateway, entrance, SocketIoWire(dialect, path))
+            path: GatewayNamespace(
+                self.gateway, entrance, SocketIoWire(dialect, path), recovery=settings.recovery
+            )
             for path, dialect in NAMESPACES.items()
         }
         limits = Limits(max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes)

@@ -258,6 +258,8 @@ class Settings:
     max_frame_bytes: int = _setting(64 * 1024, _whole(1))
     max_queued_bytes: int = _setting(1024 * 1024, _whole(1))
     offline_queue_limit: int = _setting(500, _whole(0))
+    recovery: bool = _setting(True, _switch())
+    """Whether a Socket.IO client that lost its connection goes on where it stopped."""
     receipts_max_members: int = _setting(100, _whole(0))
     presence: bool = _setting(True, _switch())
     presence_grace_seconds: float = _setting(5.0, _seconds(3_600))

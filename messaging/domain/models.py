@@ -344,6 +344,23 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a Socket.IO client finds again that lost its connection, by its private `pid`.
+
+    `owner` is the connection that has it: another one takes it over when the client comes back. `joins` are
+    the conversations that it has joined, each with the seq past which it hears them.
+    """
+
+    pid: str
+    owner: str
+    user_id: str
+    dialect: str
+    sid: str
+    joins: tuple[tuple[str, int], ...] = ()
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
     """Something that a user is told besides messages. `data` is the text of a JSON object.
 

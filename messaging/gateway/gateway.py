@@ -31,11 +31,13 @@ from messaging.domain.models import Identity
 from messaging.domain.replies import HistoryPage
 from messaging.gateway.attendance import Attendance
 from messaging.gateway.census import Census
+from messaging.gateway.comeback import Comeback
 from messaging.gateway.comparison import COMPARE_SECONDS
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
 from messaging.gateway.hub import Hub
 from messaging.gateway.metrics import UNSAID, Metrics
 from messaging.gateway.pulse import watch_bus, watch_loop
+from messaging.gateway.recoveries import EXTEND_SECONDS, Recoveries
 from messaging.gateway.sending_away import SendingAway
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
@@ -81,6 +83,7 @@ class Gateway:
         self.metrics = metrics or Metrics()
         self.tasks = Tasks()
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
+        self.recoveries = Recoveries(ctx, self.metrics)
         self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
         self.sending_away = SendingAway(ctx, self._sessions_of)
         self.starting = False
@@ -106,6 +109,7 @@ class Gateway:
             ),
             asyncio.create_task(watch_loop(self.metrics.lagged), name="watch the loop"),
             asyncio.create_task(watch_bus(self._bus, self.metrics.heard_back), name="watch the bus"),
+            asyncio.create_task(_every(EXTEND_SECONDS, self.recoveries.extend), name="extend recoveries"),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
         ]
 
@@ -126,6 +130,7 @@ class Gateway:
         await self.tasks.close(COMMAND_SECONDS)
         await self.ctx.reads.close()
         await self.ctx.committer.close()
+        await self.recoveries.close()
         await self.ctx.presence.close()
         await self._bus.close()
 
@@ -172,13 +177,14 @@ class Gateway:
         device: str | None = None,
         resumes: str | None = None,
         after: int | None = None,
+        comeback: Comeback | None = None,
     ) -> Session:
         """A session for a signed-in connection; RateLimited when the user has too many, AuthFailed when
         their token was taken back since.
 
         `device` is its name, unique among the user's connections; `resumes` the device whose positions it
         goes on from, when that name was not to be had; `after` the message that it wants to go
-        on after.
+        on after; `comeback` what `recoveries` welcomed it with.
         """
         await self._make_room(identity)
         session = Session(
@@ -191,7 +197,10 @@ class Gateway:
             device=device,
             resumes=resumes,
             after=after,
+            comeback=comeback,
         )
+        if comeback is not None:
+            self.recoveries.begun(comeback, session)
         self.sessions[session] = None
         self.metrics.opened(wire.dialect.name)
         logger.info("WS_CONNECT: UserID=%s, IP=%s, Dialect=%s", session.user_id, peer, wire.dialect.name)

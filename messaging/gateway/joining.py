@@ -41,7 +41,10 @@ class Join:
             outcome = await self._gateway.execute(self._session.actor, self._command)
             if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
                 raise TypeError("joining gives a Joined")
-            await self._write(outcome.reply, ref, joining)
+            joined = outcome.reply
+            first = joined.messages[0].message.seq - 1 if joined.messages else joined.last_seq
+            await self._gateway.recoveries.joined(self._session, self._conversation_id, first)
+            await self._write(joined, ref, joining)
         except BaseException as error:
             self._give_up(joining, error)
             raise
@@ -85,6 +88,7 @@ class Join:
         session, hub = self._session, self._gateway.hub
         if self._conversation_id not in session.watched:
             hub.leave(session, self._conversation_id)
+            self._gateway.recoveries.left(session, self._conversation_id)
         elif isinstance(error, RoomNotFound | PermissionDenied):
             session.unwatch(self._conversation_id)
         elif not hub.finish_join(joining, self._conversation_id, joining.since):

@@ -24,6 +24,9 @@ class Metrics:
         self._closed = self._counter("connections_closed", "Connections ended.", "dialect", "reason")
         self._refused = self._counter("connections_refused", "Sign-ins refused.", "dialect", "code")
         self._returned = self._counter("reconnections", "Users back within the grace period.", "dialect")
+        self._recoveries = self._counter(
+            "recoveries", "Clients back with a connection's pid: recovered, or anew.", "dialect", "outcome"
+        )
         self._received = self._counter("commands_received", "Commands taken.", "dialect", "command")
         self._failed = self._counter("commands_failed", "Commands refused.", "dialect", "code")
         self._delivered = self._counter("frames_delivered", "Event frames written.", "dialect")
@@ -57,6 +60,10 @@ class Metrics:
     def returned(self, dialect: str) -> None:
         """A user who had lost their last connection is back in time."""
         self._returned.labels(dialect).inc()
+
+    def came_back(self, dialect: str, *, whole: bool) -> None:
+        """A client that had lost its connection is back, and goes on where it stopped, or does not."""
+        self._recoveries.labels(dialect, "recovered" if whole else "anew").inc()
 
     def received(self, dialect: str, command: str) -> None:
         """A command was taken."""

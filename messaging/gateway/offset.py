@@ -23,7 +23,7 @@ from typing import NamedTuple
 TAGS = ("a", "b")
 _MARK_BYTES = 6
 _OFFSET = re.compile(r"([ab])((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)\Z")
-MAX_OFFSET_CHARACTERS = 100_000
+MAX_OFFSET_CHARACTERS = 10_000
 """A longer one is of nobody who was ever here."""
 
 

@@ -15,6 +15,7 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from messaging.dialects.base import Answer, Frame, Hears, Request
@@ -29,14 +30,17 @@ from messaging.domain.commands import (
     SetTyping,
 )
 from messaging.domain.errors import AuthFailed, ClientError, PermissionDenied, Unavailable
+from messaging.domain.events import Event
 from messaging.domain.models import Conversation, Identity, Kind
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply, Sent
 from messaging.gateway.catching_up import CatchingUp
+from messaging.gateway.comeback import Comeback
 from messaging.gateway.farewell import REMOVED, SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
-from messaging.gateway.offset import Point, Trail
-from messaging.gateway.rendering import ended
+from messaging.gateway.offset import Point
+from messaging.gateway.rendering import Rendering, ended
+from messaging.gateway.resuming import Resuming
 from messaging.gateway.sign_in import EXPIRED, SignIn
 from messaging.gateway.transport import Transport, Wire
 from messaging.service import tracing
@@ -100,13 +104,16 @@ class Session:
         device: str | None = None,
         resumes: str | None = None,
         after: int | None = None,
+        comeback: Comeback | None = None,
     ) -> None:
         self.wire = wire
         self.user_id = identity.profile.id
         self.push: Callable[[str], None] = transport.write
         """Writes the text of an event; bound to whatever takes it at the moment."""
         self.watched: dict[str, Conversation] = {}
-        self.trail: Trail | None = None
+        self.comeback = comeback
+        """What the client can come back to, where its wire has that."""
+        self.trail = comeback.trail if comeback else None
         """What the client has been told of what it joined, where it can come back to that."""
         self.follower: Follower | None = None
         self.farewell: Farewell | None = None
@@ -149,6 +156,8 @@ class Session:
         self._sign_in.arm()
         await self._gateway.started(self)
         if self.farewell is None:
+            if self.comeback is not None and self.comeback.missed is not None:
+                await Resuming(self._gateway, self, self.comeback.missed).run()
             self._take_all(self.wire.dialect.greeting(self.device or "", self._after))
 
     def take(self, frame: Frame, ref: object | None = None) -> bool:
@@ -196,6 +205,8 @@ class Session:
         self._sign_in.close()
         if self.catching_up is not None:
             self.catching_up.close()
+        if self.comeback is not None:
+            self._gateway.recoveries.released(self.comeback, farewell)
         for conversation_id in list(self.watched):
             self.unwatch(conversation_id, lost=True)
         self._gateway.ended(self)
@@ -228,6 +239,12 @@ class Session:
             texts = ended(self.wire, texts, self.trail.offset)
         write = self._transport.write_history if self.signed_in else self.push  # which holds it then
         for text in texts:
+            write(text)
+
+    def write_missed(self, event: Event, here: Point) -> None:
+        """Write an event that came while the client was away; it counts like history."""
+        write = self._transport.write_history if self.signed_in else self.push  # which holds it then
+        for text in Rendering(event, here).texts(self):
             write(text)
 
     async def drained(self) -> None:
@@ -283,8 +300,9 @@ class Session:
         if conversation is None:
             return
         self._transport.left(conversation_id)
-        if self.trail is not None:
+        if self.trail is not None and not lost:
             self.trail.leave(conversation_id)
+            self._gateway.recoveries.left(self, conversation_id)
         if conversation.kind is not Kind.DIRECT:
             self._gateway.attendance.left(conversation, self.actor.identity.profile, lost=lost)
 
@@ -407,7 +425,10 @@ class Session:
             await self._check_joined(command.conversation_id)
         result = await self._gateway.execute(self.actor, command)
         if isinstance(result, Outcome) and isinstance(result.reply, Left):
+            kept = self._gateway.recoveries.left(self, result.reply.conversation_id)
             self.unwatch(result.reply.conversation_id)
+            with suppress(ClientError):  # leaving succeeds, whatever becomes of the record
+                await kept
         return result
 
     async def _check_joined(self, conversation_id: str) -> None:

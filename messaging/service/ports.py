@@ -34,6 +34,7 @@ from messaging.domain.models import (
     Position,
     Profile,
     ReadMark,
+    Recovery,
     Role,
     Status,
     Tail,
@@ -241,6 +242,21 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
     ) -> None:
         """Raise the device's positions, and those of "" with them; neither seq nor rev goes back. What does
         not exist is left out; `ids.INBOX`, which stands for what concerns the user alone, is not."""
+
+    # recoveries
+
+    async def add_recoveries(self, recoveries: Sequence[Recovery]) -> None:
+        """Keep what is new; what is there under the same pid stays as it is."""
+
+    async def keep_recoveries(self, recoveries: Sequence[Recovery]) -> Collection[str]:
+        """Keep `joins` and `expires_at` of these as they are now; the pids of those that are no longer their
+        `owner`'s, because they ended or another took them, of which nothing is changed."""
+
+    async def take_recovery(self, pid: str, *, user_id: str, owner: str, at: datetime) -> Recovery | None:
+        """What is kept under this user's pid, unless it expired before `at`; it is `owner`'s from now on."""
+
+    async def end_recoveries(self, owners: Mapping[str, str]) -> None:
+        """Forget these pids, each if it still is this owner's."""
 
 
 class Bus(Protocol):

@@ -3,7 +3,8 @@
 Writes are acknowledged by a majority that has them in its journal; reads come from the primary and show only
 what a majority has, so nothing that anybody was told can be undone. How messages get their places is in
 `mongodb_append.py`, and how they change in `mongodb_changes.py`; saving and deleting conversations in
-`mongodb_conversations.py`; where devices stand in `mongodb_devices.py`; what the documents look like in
+`mongodb_conversations.py`; where devices stand in `mongodb_devices.py`; what clients come back to in
+`mongodb_recoveries.py`; what the documents look like in
 `mongodb_documents.py`; what all of it stands on in `mongodb_base.py`. Ids are strings and integers that were
 checked at the edge: nothing else of a client's ever stands in a filter.
 """
@@ -60,6 +61,7 @@ from messaging.stores.mongodb_documents import (
 from messaging.stores.mongodb_duties import MongoDuties
 from messaging.stores.mongodb_inbox import INBOX_INDEXES
 from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModeration
+from messaging.stores.mongodb_recoveries import MongoRecoveries
 from messaging.stores.mongodb_search import MongoFinding
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
@@ -67,7 +69,7 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding, MongoModeration):
+class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.

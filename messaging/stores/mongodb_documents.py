@@ -83,7 +83,6 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId"),
         IndexModel([("seenAt", ASCENDING)], expireAfterSeconds=90 * 24 * 3600),
     ),
-    # Still unused: what a Socket.IO client that comes back within minutes needs (connection state recovery).
     "recoveries": (IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),),
     "deletions": (),
     "disconnections": (_index("number", unique=True),),

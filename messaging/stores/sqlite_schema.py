@@ -105,8 +105,7 @@ CREATE UNIQUE INDEX messages_by_rev ON messages (conversation_id, rev) WHERE rev
 -- How many messages a user sent is the sender_seq of the last: one look-up, no scan.
 CREATE INDEX messages_by_sender ON messages (conversation_id, sender_id, seq, sender_seq);
 
--- Not used yet: where a Socket.IO connection stood (docs/design.md, Coming back). It is here from the start
--- so that connection state recovery needs no migration of databases that are in use by then.
+-- Replaced by _RECOVERIES before anything was kept here.
 CREATE TABLE recoveries (
     pid TEXT PRIMARY KEY, user_id TEXT NOT NULL,
     joins TEXT NOT NULL, positions TEXT NOT NULL, expires_at INTEGER NOT NULL
@@ -184,7 +183,17 @@ CREATE TABLE reports (
     UNIQUE (message_id, reporter_id)
 );
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION)
+# Nothing was ever kept in the table that the first schema had for this.
+_RECOVERIES = """
+DROP TABLE recoveries;
+CREATE TABLE recoveries (
+    pid TEXT PRIMARY KEY, owner TEXT NOT NULL,
+    user_id TEXT NOT NULL, dialect TEXT NOT NULL, sid TEXT NOT NULL,
+    joins TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX recoveries_by_end ON recoveries (expires_at);
+"""
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION, _RECOVERIES)
 """Step n brings a database of version n to n + 1."""
 
 

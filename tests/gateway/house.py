@@ -80,6 +80,8 @@ class Client:
     history: list[Heard] = field(default_factory=list)
     offsets: list[str] = field(default_factory=list)
     """How those events ended that say where the client stands."""
+    frames: list[list[Any]] = field(default_factory=list)
+    """All that came, as it came."""
     rooms: set[str] = field(default_factory=set)
     farewell: Farewell | None = None
     refs: int = 0
@@ -94,7 +96,8 @@ class Client:
 
     def write(self, data: str) -> None:
         """As Transport.write."""
-        name, payload, *offset = json.loads(data)
+        self.frames.append(json.loads(data))
+        name, payload, *offset = self.frames[-1]
         self.heard.append((name, payload))
         self.offsets += offset
 
@@ -164,6 +167,17 @@ class Client:
         return [payload for heard, payload in self.heard if heard == name]
 
     @property
+    def back(self) -> tuple[str, str | None]:
+        """With what it comes back, having heard all that was written to it."""
+        assert self.session.comeback is not None
+        return self.session.comeback.pid, (self.offsets[-1] if self.offsets else None)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it went on where it had stopped."""
+        return self.session.comeback is not None and self.session.comeback.missed is not None
+
+    @property
     def names(self) -> list[str]:
         """The names of all that came."""
         return [name for name, _ in self.heard]
@@ -228,15 +242,25 @@ class Process:
         name: str | None = None,
         dialect: str | None = None,
         device: str | None = None,
+        back: tuple[str, str | None] | None = None,
     ) -> Client:
-        """A client of this user, signed in for so long; speaks `messaging` unless told otherwise."""
+        """A client of this user, signed in for so long; speaks `messaging` unless told otherwise. With the
+        pid and offset of `back` it comes back to what it had; with ("", None) it may do so later."""
         profile = Profile(id=user_id, name=name)
         await self.gateway.ctx.store.put_user(profile)
         expires = None if seconds is None else clock() + timedelta(seconds=seconds)
         client = Client(user_id)
         identity = Identity(profile=profile, expires_at=expires)
         wire = TestWire(DIALECTS[dialect]) if dialect else self.wire
-        client.session = await self.gateway.admit(identity, wire, client, peer="10.0.0.1", device=device)
+        comeback = None
+        if back is not None:
+            pid, offset = back
+            comeback = await self.gateway.recoveries.welcome(
+                user_id, wire.dialect.name, "sid", pid=pid, offset=offset
+            )
+        client.session = await self.gateway.admit(
+            identity, wire, client, peer="10.0.0.1", device=device, comeback=comeback
+        )
         await client.session.start()
         return client
 

@@ -90,7 +90,7 @@ class LocalRooms(socketio.AsyncManager):
         parts = packets.write(Kind.EVENT, namespace, [event, *_arguments(data)])
         for sid, eio_sid in self.get_participants(namespace, room):
             if sid not in skipped:
-                self.server.write_to(eio_sid, parts)
+                self.server.write_event(eio_sid, namespace, parts)
 
 
 class RedisRooms(LocalRooms, socketio.AsyncRedisManager):

@@ -28,6 +28,10 @@ class SignInRefused(Exception):
 class Client(Protocol):
     """Somebody who is connected to a namespace."""
 
+    @property
+    def pid(self) -> str | None:
+        """By what they can come back after losing the connection; None where they cannot."""
+
     async def start(self) -> None:
         """They have been told that they are connected."""
 
@@ -38,6 +42,9 @@ class Client(Protocol):
     async def event(self, name: str, args: list[Any], ack: int | None) -> None:
         """They emitted an event, and want an ack where `ack` is a number. The name is empty where it may
         not be used or the arguments may not be read. The next event is read when this returns."""
+
+    def hear(self, parts: list[str | bytes]) -> None:
+        """Another program tells them something: an event's text, and its attachments."""
 
     def closed(self, farewell: Farewell) -> None:
         """They are gone. Called once for each client that `sign_in` gave."""

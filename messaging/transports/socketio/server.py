@@ -149,7 +149,7 @@ class SocketServer(socketio.AsyncServer):
         connection.cancel_deadline()
         connection.places[place.namespace] = place
         self.manager.arrive(place.sid, place.namespace, place.socket.sid)
-        place.send(Kind.CONNECT, {"sid": place.sid})
+        place.send(Kind.CONNECT, {"sid": place.sid} | ({"pid": client.pid} if client.pid else {}))
         await client.start()
 
     def _refuse(self, socket: EngineSocket, namespace: str, payload: Mapping[str, Any]) -> None:
@@ -264,6 +264,13 @@ class SocketServer(socketio.AsyncServer):
         if socket is not None:
             for part in parts:
                 socket.write(part)
+
+    def write_event(self, eio_sid: str, namespace: str, parts: list[str | bytes]) -> None:
+        """Write an event of another program to a client, if it is still there."""
+        connection = self._connections.get(eio_sid)
+        place = connection.places.get(namespace) if connection is not None else None
+        if place is not None and place.client is not None:
+            place.client.hear(parts)
 
     async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Nothing here is dispatched by the name of an event."""

@@ -32,6 +32,8 @@ SUITE_LIMITS = Limits(ping_seconds=0.3, pong_seconds=0.2, connect_seconds=1.0, m
 class EchoClient:
     """One client; everything that was done to it is kept."""
 
+    pid = None
+
     def __init__(self, place: Place, auth: Any) -> None:
         self.place = place
         self.auth = auth
@@ -61,6 +63,10 @@ class EchoClient:
 
     def closed(self, farewell: Farewell) -> None:
         self.farewells.append(farewell)
+
+    def hear(self, parts: list[str | bytes]) -> None:
+        for part in parts:
+            self.place.socket.write(part)
 
     def emit(self, name: str, *args: Any) -> None:
         self.place.send(Kind.EVENT, [name, *args])

@@ -1,0 +1,84 @@
+"""What clients come back to, in MongoDB: one document per pid, collected once it has expired."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import DeleteOne, ReturnDocument, UpdateOne
+
+from messaging.domain.models import Recovery
+from messaging.stores.mongodb_base import MongoBase, answering
+from messaging.stores.mongodb_documents import Document, Stored
+
+
+class MongoRecoveries(MongoBase):
+    """The part of `Store` (messaging.service.ports) about recoveries. `_id` is the pid."""
+
+    @answering
+    async def add_recoveries(self, recoveries: Sequence[Recovery]) -> None:
+        """See `Store.add_recoveries`."""
+        new = [
+            UpdateOne({"_id": each.pid}, {"$setOnInsert": _document(each)}, upsert=True)
+            for each in recoveries
+        ]
+        if new:
+            await self._database["recoveries"].bulk_write(new, ordered=False)
+
+    @answering
+    async def keep_recoveries(self, recoveries: Sequence[Recovery]) -> Collection[str]:
+        """See `Store.keep_recoveries`."""
+        if not recoveries:
+            return []
+        changes = [UpdateOne({"_id": r.pid, "owner": r.owner}, {"$set": _changing(r)}) for r in recoveries]
+        result = await self._database["recoveries"].bulk_write(changes, ordered=False)
+        if result.matched_count == len(changes):
+            return []
+        theirs = {"$or": [{"_id": each.pid, "owner": each.owner} for each in recoveries]}
+        kept = {each["_id"] async for each in self._database["recoveries"].find(theirs, {"_id": True})}
+        return [each.pid for each in recoveries if each.pid not in kept]
+
+    @answering
+    async def take_recovery(self, pid: str, *, user_id: str, owner: str, at: datetime) -> Recovery | None:
+        """See `Store.take_recovery`."""
+        found = await self._database["recoveries"].find_one_and_update(
+            {"_id": pid, "userId": user_id, "expiresAt": {"$gt": at}},
+            {"$set": {"owner": owner}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return _recovery_from(found) if found else None
+
+    @answering
+    async def end_recoveries(self, owners: Mapping[str, str]) -> None:
+        """See `Store.end_recoveries`."""
+        ended = [DeleteOne({"_id": pid, "owner": owner}) for pid, owner in owners.items()]
+        if ended:
+            await self._database["recoveries"].bulk_write(ended, ordered=False)
+
+
+def _document(recovery: Recovery) -> Document:
+    return {
+        "owner": recovery.owner,
+        "userId": recovery.user_id,
+        "dialect": recovery.dialect,
+        "sid": recovery.sid,
+        **_changing(recovery),
+    }
+
+
+def _changing(recovery: Recovery) -> Document:
+    joins: list[Any] = [{"conversationId": where, "after": seq} for where, seq in recovery.joins]
+    return {"joins": joins, "expiresAt": recovery.expires_at}
+
+
+def _recovery_from(document: Stored) -> Recovery:
+    return Recovery(
+        pid=document["_id"],
+        owner=document["owner"],
+        user_id=document["userId"],
+        dialect=document["dialect"],
+        sid=document["sid"],
+        joins=tuple((each["conversationId"], each["after"]) for each in document["joins"]),
+        expires_at=document["expiresAt"],
+    )

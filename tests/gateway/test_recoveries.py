@@ -1,0 +1,254 @@
+"""A client that lost its connection goes on where it stopped, if it can have all that it missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+
+import pytest
+
+from messaging.domain.commands import DeleteConversation, PutConversation, RemoveMember
+from messaging.domain.errors import Unavailable
+from messaging.domain.events import MessageSent
+from messaging.gateway import recoveries as module
+from messaging.gateway.farewell import LEFT, LOST, SHUTDOWN, UNSIGNED, Farewell
+from messaging.gateway.offset import Trail, mark_of, point
+from messaging.stores.sqlite import SqliteStore
+from tests.gateway.house import Client, House, built, until
+
+NEW = ("", None)
+
+
+async def grouped(house: House, *groups: str) -> None:
+    """Groups of ann and bob."""
+    for group in groups:
+        await house.one.do(PutConversation(conversation_id=group, member_ids=("ann", "bob")))
+
+
+def offset_at(client: Client, **seqs: int) -> str:
+    """An offset of this client that stands at these messages."""
+    assert client.session.comeback is not None
+    trail = Trail(client.session.comeback.pid[0])
+    for group, seq in seqs.items():
+        trail.reach(point(group, mark_of(group), seq, 0))
+    return trail.offset
+
+
+async def test_a_client_hears_what_it_missed_and_then_what_is_live() -> None:
+    async with built(processes=2) as house:
+        await grouped(house, "c", "d")
+        ann = await house.one.connect("ann")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        await bob.join("d")
+        await ann.say("c")
+        bob.close(LOST)
+        for group in ("c", "d", "c"):
+            await ann.say(group)
+        again = await house.other.connect("bob", back=bob.back)
+        assert again.recovered
+        assert again.rooms == {"c", "d"}
+        await ann.say("d")
+        await until(lambda: len(again.messages) == 4)
+        assert [each["seq"] for each in again.of("new-message") if each["conversationId"] == "c"] == [2, 3]
+        assert [each["seq"] for each in again.of("new-message") if each["conversationId"] == "d"] == [1, 2]
+        assert again.offsets[-1] == offset_at(again, c=3, d=2)
+
+
+@pytest.mark.parametrize(
+    ("farewell", "whole"), [(LOST, True), (SHUTDOWN, True), (LEFT, False), (UNSIGNED, False)]
+)
+async def test_nobody_comes_back_after_a_goodbye(farewell: Farewell, whole: bool) -> None:
+    async with built() as house:
+        await grouped(house, "c")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        bob.close(farewell)
+        assert (await house.one.connect("bob", back=bob.back)).recovered is whole
+
+
+async def test_what_cannot_be_had_whole_is_not_had_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_MISSED", 3)
+    async with built() as house:
+        await grouped(house, "c", "d")
+        ann = await house.one.connect("ann")
+
+        async def lost() -> Client:
+            bob = await house.one.connect("bob", back=NEW)
+            await bob.join("c")
+            await bob.join("d")
+            bob.close(LOST)
+            return bob
+
+        bob = await lost()
+        for group in "ccdd":
+            await ann.say(group)
+        again = await house.one.connect("bob", back=bob.back)
+        assert not again.recovered, "too much was missed"
+        assert again.messages == []
+        assert again.rooms == set()
+        assert not (await house.one.connect("bob", back=bob.back)).recovered, "nor later"
+        bob = await lost()
+        for offset in (offset_at(bob, c=99), "b", "rubbish"):
+            assert not (await house.one.connect("bob", back=(bob.back[0], offset))).recovered
+        bob = await lost()
+        await house.one.do(RemoveMember(conversation_id="c", user_id="bob"))
+        assert not (await house.one.connect("bob", back=bob.back)).recovered, "removed from one"
+        await grouped(house, "c")
+        bob = await lost()
+        await house.one.do(DeleteConversation(conversation_id="d"))
+        assert not (await house.one.connect("bob", back=bob.back)).recovered, "one is gone"
+
+
+async def test_an_offset_of_an_earlier_pid_is_told_from_one_of_this() -> None:
+    async with built() as house:
+        await grouped(house, "c")
+        ann = await house.one.connect("ann")
+        first = await house.one.connect("bob", back=NEW)
+        await first.join("c")
+        await ann.say("c", "one")
+        first.close(LEFT)
+        # The client has another pid now, and has heard nothing under it: it still brings the old offset.
+        second = await house.one.connect("bob", back=first.back)
+        assert not second.recovered
+        pid, stale = second.back[0], first.back[1]
+        assert stale is not None
+        assert pid[0] != stale[0]
+        await second.emit("join-conversation", conversationId="c", limit=50)
+        await until(lambda: not second.session.busy)
+        second.close(LOST)
+        await ann.say("c", "two")
+        third = await house.one.connect("bob", back=(pid, stale))
+        assert third.recovered
+        assert third.messages == [1, 2], "the history that it joined with, and what came since"
+
+
+async def test_who_is_back_ends_what_is_left_of_the_old_connection() -> None:
+    async with built(processes=2) as house:
+        await grouped(house, "c")
+        half_alive = await house.one.connect("bob", back=NEW)
+        await half_alive.join("c")
+        here = await house.one.connect("bob", back=half_alive.back)
+        assert here.recovered
+        assert half_alive.farewell is LOST
+        there = await house.other.connect("bob", back=here.back)
+        assert there.recovered
+        await here.emit("leave-conversation", conversationId="c")  # what the old one still says is nothing
+        await until(lambda: here.farewell is LOST)
+        here.close(LEFT)
+        last = await house.one.connect("bob", back=there.back)
+        assert last.recovered
+        assert last.rooms == {"c"}
+        await house.other.gateway.recoveries.extend()
+        assert there.farewell is LOST
+
+
+async def test_what_has_expired_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with built() as house:
+        await grouped(house, "c")
+        monkeypatch.setattr(module, "LIFE", timedelta(seconds=-1))
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        bob.close(LOST)
+        assert not (await house.one.connect("bob", back=bob.back)).recovered
+
+
+async def test_who_joins_too_much_hears_all_of_it_and_cannot_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_JOINS", 1)
+    async with built() as house:
+        await grouped(house, "c", "d")
+        ann = await house.one.connect("ann")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        await bob.join("d")
+        await ann.say("d")
+        assert bob.messages == [1]
+        assert len(bob.frames[-1]) == 2, "no offset any more"
+        bob.close(LOST)
+        assert not (await house.one.connect("bob", back=bob.back)).recovered
+
+
+async def test_a_client_is_not_let_in_anew_while_the_storage_is_away() -> None:
+    store = SqliteStore(":memory:")
+    async with built(store=store) as house:
+        await grouped(house, "c")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        bob.close(LOST)
+        await store.close()
+        with pytest.raises(Unavailable):
+            await house.one.gateway.recoveries.welcome(
+                "bob", "messaging", "sid", pid=bob.back[0], offset=bob.back[1]
+            )
+        await store.open()
+
+
+class Device:
+    """A client that is lost in the middle of what is written to it, and comes back again and again."""
+
+    def __init__(self, house: House, rng: random.Random) -> None:
+        self.house = house
+        self.rng = rng
+        self.known: dict[str, list[int]] = {}
+        self.pid = ""
+        self.offset: str | None = None
+        self.client: Client
+
+    async def come(self) -> None:
+        process = self.rng.choice(self.house.processes)
+        self.client = await process.connect("bob", back=(self.pid, self.offset))
+        assert self.client.recovered is bool(self.pid)
+        self.pid = self.client.back[0]
+
+    def lose(self) -> None:
+        """Some of what was written never arrived."""
+        self.read(self.client.frames[: self.rng.randint(0, len(self.client.frames))])
+        if self.rng.random() < 0.8:
+            self.client.close(LOST)
+
+    def read(self, frames: list[list[object]]) -> None:
+        for name, payload, *offset in frames:
+            assert isinstance(payload, dict)
+            if name == "new-message":
+                self.known.setdefault(payload["conversationId"], []).append(payload["seq"])
+            if offset:
+                self.offset = str(offset[0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_is_lost_each_message_is_heard_once_and_in_order(seed: int) -> None:
+    rng = random.Random(seed)
+    async with built(processes=2) as house:
+        await grouped(house, "c", "d")
+        for process in house.processes:
+            process.bus.loses = lambda event: isinstance(event, MessageSent) and rng.random() < 0.2
+        authors = [await process.connect("ann") for process in house.processes]
+        sent = {"c": 0, "d": 0}
+        device = Device(house, rng)
+        await device.come()
+        for group in sent:
+            await device.client.join(group)
+        device.read(device.client.frames)
+        device.client.frames.clear()
+        for _ in range(25):
+            for _ in range(rng.randint(0, 4)):
+                group = rng.choice("cd")
+                sent[group] += 1
+                await rng.choice(authors).emit("send-message", conversationId=group, content=f"{sent[group]}")
+            if rng.random() < 0.5:
+                await asyncio.sleep(rng.random() / 100)
+            device.lose()
+            await device.come()
+        await until(lambda: not any(author.session.busy for author in authors))
+        for process in house.processes:
+            await process.gateway.hub.compare()
+
+        def heard() -> dict[str, list[int]]:
+            frames = [frame[1] for frame in device.client.frames if frame[0] == "new-message"]
+            live = {group: [f["seq"] for f in frames if f["conversationId"] == group] for group in sent}
+            return {group: device.known.get(group, []) + live[group] for group in sent}
+
+        await until(lambda: heard() == {group: list(range(1, n + 1)) for group, n in sent.items()})
