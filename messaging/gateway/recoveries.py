@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from messaging.domain.errors import ClientError, PermissionDenied, RoomNotFound, Unavailable
+from messaging.domain.errors import ClientError, PermissionDenied, RoomNotFound
 from messaging.domain.models import Recovery
 from messaging.domain.permissions import Action, permit
 from messaging.gateway import offset as offsets
@@ -77,10 +77,10 @@ class Recoveries:
         return comeback
 
     def begun(self, comeback: Comeback, session: Session) -> None:
-        """The client has a session; Unavailable when it has been back once more meanwhile."""
-        if self._known.get(comeback.pid) is not comeback:
-            raise Unavailable
+        """The client has a session, which ends at once if the client has been back once more meanwhile."""
         comeback.session = session
+        if self._known.get(comeback.pid) is not comeback:
+            session.close(LOST)
 
     async def _returning(self, pid: str, user_id: str, dialect: str, given: Offset | None) -> Comeback | None:
         here = self._known.get(pid)

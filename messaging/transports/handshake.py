@@ -41,6 +41,15 @@ class Handshake:
     subprotocols: tuple[str, ...] = field(default=(), repr=False)
     max_poll_packets: int | None = None
     """python-engineio's client gives up on a poll with more than 16 packets."""
+    takes_offsets: bool = True
+    """Whether an event may have one more argument than its handlers know. Some clients call a handler with
+    exactly what came (python-socketio: TypeError) or with a list of it (Dart); none of these can recover."""
+
+
+def _takes_offsets(request: web.Request) -> bool:
+    """python-engineio does not always say who it is, but is alone in naming the transport first."""
+    transport_first = request.query_string.find("transport=") < request.query_string.find("EIO=")
+    return not transport_first and not request.headers.get("User-Agent", "").startswith("Dart/")
 
 
 def handshake_of(request: web.Request, origins: Origins, trusted_hops: int) -> Handshake:
@@ -58,4 +67,5 @@ def handshake_of(request: web.Request, origins: Origins, trusted_hops: int) -> H
         token=token,
         subprotocols=(offered.answer,) if offered.answer else (),
         max_poll_packets=16 if "python" in request.headers.get("User-Agent", "").lower() else None,
+        takes_offsets=_takes_offsets(request),
     )

@@ -16,7 +16,11 @@ from tests.conftest import Serve
 from tests.servers import MongoServer, ServerProcess
 
 STORES = pytest.mark.parametrize("store", ["sqlite", "mongodb"])
-SEEDS_CLIENT: dict[str, Json] = {"reconnectionAttempts": 5, "reconnectionDelay": 1000}
+SEEDS_CLIENT: dict[str, Json] = {
+    "reconnectionAttempts": 5,
+    "reconnectionDelay": 1000,
+    "reconnectionDelayMax": 5000,
+}
 """How often, and how soon, the client of the seed tries to come back."""
 Make = Callable[..., Stage]
 

@@ -30,7 +30,7 @@ class GatewayNamespace:
         """A session for whom the token names (docs/protocols.md, Signing in)."""
         peer = place.handshake.peer
         identity = await self._identity(auth_token(auth) or place.handshake.token, peer)
-        if not self._recovery:
+        if not (self._recovery and place.handshake.takes_offsets):
             return SessionClient(await self._gateway.admit(identity, self._wire, place, peer=peer))
         said = auth if isinstance(auth, dict) else {}
         recoveries = self._gateway.recoveries
