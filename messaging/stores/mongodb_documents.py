@@ -43,6 +43,7 @@ def _index(*names: str, unique: bool = False, where: Document | None = None) -> 
     return IndexModel(keys, unique=unique, **partial)
 
 
+BY_WORD: Final = [("words", ASCENDING), ("_id", DESCENDING), ("conversationId", ASCENDING)]
 INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     "users": (_index("searchable", "_id"),),
     "conversations": (),
@@ -60,7 +61,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
             where={"clientMessageId": {"$exists": True}},
         ),
         _index("conversationId", "senderId", "seq"),
-        IndexModel([("conversationId", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
+        IndexModel(BY_WORD),
         _index("hooked", "seq", where={"hooked": {"$exists": True}}),
     ),
     "changes": (

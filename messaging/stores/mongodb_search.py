@@ -1,8 +1,9 @@
 """Finding messages by their words in MongoDB.
 
-Each message has its `words`, as `domain.words` cut them, and an index of (conversation, word, id). One of the
-words is looked up there, the others are compared. That is quick while one of them is rare. Where all are
-frequent, the newest messages are looked through instead: what is frequent is among them.
+Each message has its `words`, as `domain.words` cut them, and an index of (word, id, conversation). A word's
+newest message is the last that was written beside it, so a send touches few pages, and those are in memory.
+One of the words is looked up there, the others are compared. That is quick while one of them is rare. Where
+all are frequent, the messages of a small conversation, or the newest of all, are looked through instead.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from pymongo.asynchronous.collection import AsyncCollection
 from messaging.domain.models import Message
 from messaging.domain.words import Query
 from messaging.stores.mongodb_base import MongoBase, answering
-from messaging.stores.mongodb_documents import UNSEEN, Document, message_from
+from messaging.stores.mongodb_documents import BY_WORD, UNSEEN, Document, message_from
 
-INDEX: Final = [("conversationId", 1), ("words", 1), ("_id", -1)]
-_RARE: Final = 5_000
+Keys = list[tuple[str, int]]
+BY_CONVERSATION: Final[Keys] = [("conversationId", 1), ("seq", 1)]
+_RARE: Final = 2_000
 """What has fewer entries in the index is rare: they are all read, and sorted."""
-_NEWEST: Final = 10_000
+_FEW: Final = 2_000
+"""How many messages a small conversation, or all of a user's together, has at the most."""
+_NEWEST: Final = 5_000
 """How many of the newest messages are looked through."""
 
 
@@ -53,24 +57,36 @@ async def found_messages(
     limit: int,
 ) -> Sequence[Document]:
     """The documents of what is found, by falling id."""
-    wanted: list[Document] = [{"words": word} for word in query.words]
-    wanted.append({"words": {"$regex": "^" + re.escape(query.prefix)}})
     where: Document = {"conversationId": {"$in": list(conversation_ids)}}
     if before is not None:
         where["_id"] = {"$lt": before}
-    if not await _any_is_rare(messages, where, wanted):
-        newest = await _among_newest(messages, where, wanted, limit)
-        if len(newest) == limit:
-            return newest
-    found = messages.find({**where, "$and": wanted}, UNSEEN, hint=INDEX).sort("_id", -1)
-    return await found.limit(limit).to_list()
+    wanted: list[Document] = [{"words": word} for word in query.words]
+    wanted.append({"words": {"$regex": "^" + re.escape(query.prefix)}})
+    if not await _any_is_rare(messages, wanted):
+        if await _are_few(messages, where):
+            return await _matching(messages, where, wanted, limit, BY_CONVERSATION)
+        if not query.words:  # a prefix stands for many words, and their messages would have to be sorted
+            newest = await _among_newest(messages, where, wanted, limit)
+            if len(newest) == limit:
+                return newest
+    return await _matching(messages, where, wanted, limit, BY_WORD)
 
 
-async def _any_is_rare(
-    messages: AsyncCollection[Document], where: Document, wanted: Sequence[Document]
-) -> bool:
-    counts = (messages.count_documents({**where, **one}, limit=_RARE, hint=INDEX) for one in wanted)
+async def _any_is_rare(messages: AsyncCollection[Document], wanted: Sequence[Document]) -> bool:
+    counts = (messages.count_documents(one, limit=_RARE, hint=BY_WORD) for one in wanted)
     return min(await asyncio.gather(*counts)) < _RARE
+
+
+async def _are_few(messages: AsyncCollection[Document], where: Document) -> bool:
+    there = {"conversationId": where["conversationId"]}
+    return await messages.count_documents(there, limit=_FEW, hint=BY_CONVERSATION) < _FEW
+
+
+async def _matching(
+    messages: AsyncCollection[Document], where: Document, wanted: Sequence[Document], limit: int, by: Keys
+) -> Sequence[Document]:
+    found = messages.find({**where, "$and": wanted}, UNSEEN, hint=by)
+    return await found.sort("_id", -1).limit(limit).to_list()
 
 
 async def _among_newest(

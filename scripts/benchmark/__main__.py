@@ -21,7 +21,7 @@ from scripts.benchmark.figures import Comparison, table, write_json
 from scripts.benchmark.peers import Stage, has_node
 from tests.servers import program
 
-_NEEDS_NODE = frozenset(rows.ROWS) - {"sqlite", "log-level", "unwatched"}
+_NEEDS_NODE = frozenset(rows.ROWS) - {"sqlite", "log-level", "unwatched", "search"}
 
 
 def main() -> None:

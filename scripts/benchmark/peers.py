@@ -163,7 +163,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         available = sorted(os.sched_getaffinity(0))
         self.server_cores, self.load_cores = available[:1], available[1:] or available
-        self._folder = folder
+        self.folder = folder
         self._running: dict[str, Server] = {}
         self._made: list[Server] = []
         self._names = iter(range(1_000_000))
@@ -182,12 +182,12 @@ class Stage:
     @property
     def mongodb(self) -> Server:
         """A MongoDB beside the load."""
-        return self._once("mongod", lambda: MongoServer(self._folder / "mongod"), self.load_cores)
+        return self._once("mongod", lambda: MongoServer(self.folder / "mongod"), self.load_cores)
 
     @property
     def redis(self) -> Server:
         """A Redis beside the load."""
-        return self._once("redis", lambda: RedisServer(self._folder / "redis"), self.load_cores)
+        return self._once("redis", lambda: RedisServer(self.folder / "redis"), self.load_cores)
 
     def peer(self, name: str) -> ServerProcess:
         """The peer of this name; the same one for all rows."""
@@ -210,8 +210,8 @@ class Stage:
         shared = {"REDIS_URL": f"redis://127.0.0.1:{self.redis.port}/0"}
         uri = self.database(f"two{next(self._names)}")
         with (
-            ours(self._folder / f"two{next(self._names)}", uri, shared) as first,
-            ours(self._folder / f"two{next(self._names)}", uri, shared) as second,
+            ours(self.folder / f"two{next(self._names)}", uri, shared) as first,
+            ours(self.folder / f"two{next(self._names)}", uri, shared) as second,
         ):
             pin(first.pid, self.server_cores)
             pin(second.pid, self.load_cores)
@@ -239,7 +239,7 @@ class Stage:
 
     def _make(self, name: str) -> ServerProcess:
         unique = f"{name}{next(self._names)}"
-        folder = self._folder / unique
+        folder = self.folder / unique
         match name:
             case "ours-sqlite":
                 return ours(folder, None)

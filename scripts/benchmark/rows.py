@@ -28,6 +28,7 @@ from scripts.benchmark.peers import (
     tidy,
     waiting_seconds,
 )
+from scripts.benchmark.search import search
 from scripts.benchmark.work import Crew, join_again, sign_in
 from tests.servers import ROOT, Server, ServerProcess
 
@@ -46,11 +47,12 @@ class Scale:
     watchers: int
     idle: int
     leaving: int
+    messages: int
 
 
-TINY = Scale(seconds=0.1, rounds=1, watchers=20, idle=20, leaving=50)
-QUICK = Scale(seconds=0.6, rounds=3, watchers=1_000, idle=500, leaving=2_000)
-FULL = Scale(seconds=3.0, rounds=5, watchers=1_000, idle=5_000, leaving=20_000)
+TINY = Scale(seconds=0.1, rounds=1, watchers=20, idle=20, leaving=50, messages=2_000)
+QUICK = Scale(seconds=0.6, rounds=3, watchers=1_000, idle=500, leaving=2_000, messages=100_000)
+FULL = Scale(seconds=3.0, rounds=5, watchers=1_000, idle=5_000, leaving=20_000, messages=1_000_000)
 
 
 def at_least(bound: float) -> Requirement:
@@ -328,6 +330,13 @@ async def _unwatched(crew: Crew, other: Server, seconds: float) -> Sample:
     )
 
 
+# --- finding ---
+
+
+async def searching(stage: Stage, scale: Scale) -> list[Comparison]:
+    return await search(stage, scale.messages, scale.rounds)
+
+
 def _against_node(
     row: str, unit: str, ours: Sequence[Sample], theirs: Sequence[Sample], required: Requirement
 ) -> Comparison:
@@ -348,4 +357,5 @@ ROWS: dict[str, Callable[[Stage, Scale], Awaitable[list[Comparison]]]] = {
     "memory": memory,
     "leaving": leaving,
     "unwatched": unwatched,
+    "search": searching,
 }

@@ -114,6 +114,7 @@ async def test_all_ways_of_looking_find_the_same(
             patch.setattr(sqlite_search, "_CANDIDATES", 2)
             patch.setattr(sqlite_search, "_MAX_NAMED", 0)
             patch.setattr(mongodb_search, "_RARE", 2)
+            patch.setattr(mongodb_search, "_FEW", 5)
             patch.setattr(mongodb_search, "_NEWEST", 2)
         assert await found(store, text, where) == wanted
         assert await found(store, text, where, limit=2) == wanted[:2]
