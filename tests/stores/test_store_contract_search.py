@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging.domain.models import ChangeKind
 from messaging.domain.words import query_of, words_of
 from messaging.service.ports import Store
 from messaging.stores import mongodb_search, sqlite_search
-from tests.stores.build import conversation, draft, fresh_id, member, send
+from tests.stores.build import change, conversation, draft, fresh_id, later, member, send
 
 
 async def found(
@@ -63,6 +65,18 @@ async def test_what_is_found_goes_on_below_an_id(store: Store) -> None:
     sent = await send(store, *(draft(f"number {number}") for number in range(7)))
     assert await found(store, "number", limit=3) == ["number 6", "number 5", "number 4"]
     assert await found(store, "number", before=sent[4].id, limit=3) == ["number 3", "number 2", "number 1"]
+
+
+async def test_a_message_is_found_by_its_new_words_and_not_once_it_is_deleted(store: Store) -> None:
+    (message,) = await send(store, draft("the first words"))
+    after = replace(message, content="other words", edited_at=later(1))
+    edited = await store.change(after, change(message, ChangeKind.EDITED), before=message.content)
+    assert edited is not None
+    assert await found(store, "first") == []
+    assert await found(store, "words other") == ["other words"]
+    after = replace(edited.message, content="", deleted_at=later(2))
+    assert await store.change(after, change(edited.message, ChangeKind.DELETED)) is not None
+    assert await found(store, "words") == []
 
 
 async def test_a_deleted_conversation_is_no_longer_found(store: Store) -> None:
