@@ -34,10 +34,11 @@ from messaging.service.setting_up import set_up
 from messaging.settings import Settings
 from messaging.stores.measured import measured
 from messaging.tokens import JsonWebTokens, mint
+from messaging.transports import doorstep
 from messaging.transports.entrance import Entrance
 from messaging.transports.figures import shown
 from messaging.transports.handshake import Limits
-from messaging.transports.neighbours import Neighbours, adopted
+from messaging.transports.neighbours import Neighbours
 from messaging.transports.operations import Operations
 from messaging.transports.origins import Origins
 from messaging.transports.rest import Rest
@@ -96,8 +97,14 @@ async def serve(settings: Settings, worker: Worker | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     service = Service(settings, worker)
-    runner = web.AppRunner(service.web_app(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        service.web_app(),
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=doorstep.KEEP_ALIVE_SECONDS,
+    )
     await runner.setup()
+    watching = asyncio.create_task(doorstep.watch(runner), name="watch the doorstep")
     try:
         await service.meet(runner)
         await _listen(runner, settings, shared=worker is not None)
@@ -110,6 +117,7 @@ async def serve(settings: Settings, worker: Worker | None = None) -> None:
         logger.info("stopping: finishing what was begun")
         await service.gateway.drain(DRAIN_SECONDS)
     finally:
+        watching.cancel()
         await service.part()
         await runner.cleanup()
 
@@ -227,7 +235,7 @@ class Service:
         slot, starts = self.worker.slot, self.worker.starts
         self.metrics.watch("worker_starts", "How often this worker was started.", lambda: starts)
         await self.neighbours.start(
-            partial(shown, self.metrics.registry, str(slot)), partial(adopted, runner)
+            partial(shown, self.metrics.registry, str(slot)), partial(doorstep.adopted, runner)
         )
 
     async def part(self) -> None:
@@ -312,10 +320,9 @@ def _tell_failure(opening: asyncio.Task[None]) -> None:
         logger.critical("the storage cannot be used: %s", reason)
 
 
-def banner(settings: Settings, workers: int = 1) -> str:
+def banner(settings: Settings) -> str:
     """What is printed at the start; in development mode with a ready token for each demo user."""
-    several = f" with {workers} workers" if workers > 1 else ""
-    lines = [f"Messaging serves http://{settings.host}:{settings.port}{several}"]
+    lines = [f"Messaging serves http://{settings.host}:{settings.port}"]
     if settings.development and settings.jwt_secret is not None:
         lines.append("Development mode: this machine only, SQLite, two users and their group 1.")
         for user in DEMO_USERS:

@@ -51,15 +51,16 @@ def serve(workers: int) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     settings = _settings()
     logs.set_up(settings.log_format, settings.log_level)
-    from messaging import app, supervisor
-
     if workers == 1:
+        from messaging import app
+
         app.run(settings)
         return
+    from messaging import supervisor
+
     if mistakes := list(supervisor.several_mistakes(settings)):
         _give_up(*mistakes)
     try:
-        click.echo(app.banner(settings, workers), nl=False)
         sys.exit(supervisor.supervise(settings, workers))
     except OSError as wrong:
         _give_up(str(wrong))

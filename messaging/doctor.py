@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from messaging import __version__, logs
+from messaging import __version__, logs, supervisor
 from messaging.backplanes import Backplane
 from messaging.backplanes.redis_line import Address, Line
 from messaging.domain.errors import Unavailable
@@ -87,6 +88,10 @@ def _about(settings: Settings) -> Iterator[str]:
         yield "note: storage: SQLite serves one process; set MONGODB_URI to serve with several"
     elif settings.redis_url is None:
         yield "note: Redis: without REDIS_URL, run one process only"
+    elif mistakes := list(supervisor.several_mistakes(settings)):
+        yield from (f"note: {mistake}" for mistake in mistakes)
+    else:
+        yield f"ok: workers: serve --workers {os.cpu_count() or 1} uses all processors of this machine"
 
 
 def _storage(settings: Settings) -> Iterator[str]:

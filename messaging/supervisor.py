@@ -18,12 +18,13 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from messaging.settings import Settings
+from messaging.supervisor_watch import watch
 
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long a worker that ended is left alone, the longer the more often."""
@@ -53,7 +54,10 @@ def several_mistakes(settings: Settings) -> Iterator[str]:
 
 def supervise(settings: Settings, workers: int) -> int:
     """Serve with so many workers until SIGTERM or SIGINT; the exit code. OSError when the port is taken."""
-    with reserved(settings.host, settings.port), meeting_place() as folder:
+    await_port(settings.host, settings.port)
+    with meeting_place() as folder:
+        sys.stdout.write(f"Messaging serves http://{settings.host}:{settings.port} with {workers} workers\n")
+        sys.stdout.flush()
         return asyncio.run(Supervisor(workers, folder).run())
 
 
@@ -70,49 +74,33 @@ def meeting_place() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def reserved(host: str, port: int) -> Iterator[None]:
-    """Hold a port for the workers, so that no other program takes it between two of them.
+def await_port(host: str, port: int) -> None:
+    """Return when nobody listens on the port. Raises OSError when somebody goes on to.
 
-    Raises OSError when another one has it; sharing would split its clients and ours at random.
+    Our workers share it with whoever lets them; sharing with another service would split its clients and
+    ours at random.
     """
     end = time.monotonic() + PORT_SECONDS
     while True:
         try:
-            for_us = [_bound(*address, shared=False) for address in _addresses(host, port)]
-            break
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, _, _, _, address in found:
+                _try(family, address)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > end:
-                why = os.strerror(error.errno) if error.errno else "unknown"
-                raise OSError(f"HOST, PORT: cannot listen on {host} port {port}: {why}.") from error
+                where = f"HOST, PORT: cannot listen on {host} port {port}"
+                raise OSError(f"{where}: {error.strerror or 'unknown'}.") from error
             time.sleep(0.1)
-    with contextlib.ExitStack() as held:
-        for probe in for_us:
-            probe.close()
-        for address in _addresses(host, port):
-            held.enter_context(_bound(*address, shared=True))
-        yield
+        else:
+            return
 
 
-def _addresses(host: str, port: int) -> Sequence[tuple[int, Any]]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
-
-
-def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
-    """A socket that has the address and does not listen."""
-    holder = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _try(family: int, address: Any) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        holder.bind(address)
-    except OSError:
-        holder.close()
-        raise
-    return holder
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
 
 
 class Supervisor:
@@ -121,6 +109,7 @@ class Supervisor:
     def __init__(self, workers: int, folder: Path) -> None:
         self._workers = workers
         self._folder = folder
+        self._running: set[int] = set()
         self._stopping = asyncio.Event()
         self._exit_code = 0
 
@@ -129,7 +118,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        watching = asyncio.create_task(watch(self._folder, self._running))
         await asyncio.gather(*(self._keep(slot) for slot in range(self._workers)))
+        watching.cancel()
         return self._exit_code
 
     async def _keep(self, slot: int) -> None:
@@ -140,7 +131,8 @@ class Supervisor:
             since = time.monotonic()
             code = await self._run_once(slot, starts)
             if self._stopping.is_set():
-                self._exit_code = self._exit_code or code
+                untimely = code == -signal.SIGTERM  # it had not begun to listen to signals yet
+                self._exit_code = self._exit_code or (0 if untimely else code)
             elif code == CANNOT_START and starts == 1:
                 self._exit_code = CANNOT_START
                 self._stopping.set()
@@ -161,6 +153,7 @@ class Supervisor:
         worker = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=asyncio.subprocess.PIPE
         )
+        self._running.add(worker.pid)
         ended = asyncio.create_task(worker.wait())
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -171,4 +164,6 @@ class Supervisor:
         if not ended.done():
             logger.error("worker %d did not stop in time, and is killed", slot)
             worker.kill()
-        return await ended
+        code = await ended
+        self._running.discard(worker.pid)
+        return code

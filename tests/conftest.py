@@ -10,7 +10,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pymongo
 import pytest
@@ -118,8 +118,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """
     servers: list[ServerProcess] = []
 
-    def start(environment: Mapping[str, str] | None = None, *, port: int | None = None) -> ServerProcess:
-        server = ServerProcess(tmp_path / f"server-{len(servers) + 1}", environment, port=port)
+    def start(
+        environment: Mapping[str, str] | None = None, *, port: int | None = None, **how: Any
+    ) -> ServerProcess:
+        server = ServerProcess(tmp_path / f"server-{len(servers) + 1}", environment, port=port, **how)
         servers.append(server)
         return server.start()
 

@@ -31,6 +31,7 @@ FLOORS = {
     "logs": 6,
     "telemetry": 6,
     "supervisor": 6,
+    "supervisor_watch": 6,
     "doctor": 6,
     "cli": 6,
     "__main__": 6,

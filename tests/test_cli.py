@@ -108,6 +108,26 @@ def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
         assert messaging(tmp_path, option, PORT="x").returncode == 0
 
 
+# --- several workers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, ["MONGODB_URI: must be set", "REDIS_URL: must be set"]),
+        ({"REDIS_URL": "redis://127.0.0.1"}, ["SQLite serves one process"]),
+        ({"MONGODB_URI": "mongodb://127.0.0.1"}, ["REDIS_URL: must be set"]),
+    ],
+)
+def test_several_workers_without_what_they_need_are_refused(
+    tmp_path: Path, environment: dict[str, str], told: list[str]
+) -> None:
+    found = messaging(tmp_path, "serve", "--workers", "2", JWT_SECRET=SECRET, **environment)
+    assert found.returncode == 2
+    assert all(words in found.stderr for words in told)
+    assert "Traceback" not in found.stderr
+
+
 # --- doctor ------------------------------------------------------------------------------------------
 
 
@@ -154,6 +174,7 @@ def test_the_doctor_finds_a_real_mongodb_and_redis_well(
     )
     assert re.search(r"^ok: Redis: Redis [\d.]+$", found.stdout, re.MULTILINE)
     assert found.returncode == 0
+    assert f"ok: workers: serve --workers {os.cpu_count()} uses" in found.stdout
 
 
 async def test_the_doctor_asks_for_the_keys_and_the_webhook(tmp_path: Path) -> None:

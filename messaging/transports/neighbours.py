@@ -4,7 +4,7 @@ A request that came to the wrong worker is handed over with its TCP connection (
 answers its client directly, as if it had come there. And each shows its figures to whoever is asked for all.
 
 On such a socket a caller says FIGURES and is sent text until the end; or HAND_OVER, with the connection and
-the length of what was read from it, then that; and is answered TAKEN.
+the length of what was read from it, then that; or ALIVE. These two are answered with TAKEN.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from aiohttp import web
-
 from messaging.gateway.tasks import Tasks
 
 ANSWER_SECONDS = 2.0
 """The longest that a neighbour may take; one that takes longer is as good as dead."""
 BACKLOG = 128
-FIGURES, HAND_OVER, TAKEN = b"F", b"H", b"T"
+ALIVE, FIGURES, HAND_OVER, TAKEN = b"A", b"F", b"H", b"T"
 _HEAD = struct.Struct("!cI")
 _PIECE_BYTES = 64 * 1024
+
+ARE_YOU_ALIVE = _HEAD.pack(ALIVE, 0)
+"""What is said to somebody who is only to answer."""
 
 Adopt = Callable[[socket.socket, bytes], Awaitable[None]]
 """Serve this connection, from which so much has been read already; it is the callee's from then on."""
@@ -85,6 +86,9 @@ class Neighbours:
             if kind == FIGURES:
                 await loop.sock_sendall(caller, self._figures().encode())
                 return
+            if kind == ALIVE:
+                await loop.sock_sendall(caller, TAKEN)
+                return
             read = await _read(caller, size)
             if given and len(read) == size and self._adopt is not None:
                 unused.pop_all()
@@ -141,20 +145,6 @@ class Neighbours:
                 _remove(path)
             return None
         return caller
-
-
-async def adopted(runner: web.AppRunner, connection: socket.socket, read: bytes) -> None:
-    """Serve a connection as if it had come here, from the bytes on that another process read from it."""
-    if runner.server is None:
-        connection.close()
-        raise OSError("nothing is served any more")
-    try:
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.connect_accepted_socket(runner.server, connection)
-    except BaseException:
-        connection.close()
-        raise
-    protocol.data_received(read)
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,7 @@ The token comes in the Authorization header; in the cookie for reading, or from 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -32,6 +33,8 @@ from messaging.transports.peer import peer_address
 
 API = "/api/"
 COOKIE = "access_token"
+READ_SECONDS = 20.0
+"""How long a body may take to come in."""
 _READING = ("GET", "HEAD")
 _ELSEWHERE = ("cross-site", "same-site")
 """What `Sec-Fetch-Site` says of requests that another site's page makes (W3C Fetch Metadata)."""
@@ -164,7 +167,11 @@ def _document(document: openapi.Document) -> Handler:
 
 async def _body(request: web.Request) -> object:
     """The JSON value that was sent, None for nothing; PayloadTooLarge, or InvalidFormat, for what is none."""
-    data = await request.read()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            data = await request.read()
+    except TimeoutError:
+        raise InvalidFormat("The body takes too long to come in.") from None
     if not data:
         return None
     try:

@@ -8,6 +8,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from scripts.chaos_harness.deaf import deaf
 from scripts.chaos_harness.people import Crowd
@@ -48,21 +49,21 @@ async def attempt(trial: Trial) -> Verdict:
         quick=Scale(deploys=1, readers=12, hostile=10),
         full=Scale(deploys=5, readers=50, hostile=30),
     )
-    kinds: tuple[Kind, ...] = ("sqlite", "mongodb")
+    kinds: tuple[Kind | Literal["two workers"], ...] = ("sqlite", "mongodb", "two workers")
     seen, found = Seen(), []
     for kind in kinds:
         found += [f"{kind}: {text}" for text in await _on(kind, trial, scale, seen)]
     return Verdict(
-        load=f"{len(SENDERS)} senders, {4 * scale.readers} readers, on SQLite and on MongoDB",
+        load=f"{len(SENDERS)} senders, {4 * scale.readers} readers, on SQLite, on MongoDB, with two workers",
         faults=f"{scale.deploys} times SIGTERM on each, with {3 * scale.hostile} hostile clients",
         figures={"acked": seen.acked, "out after s": seen.out, "clients sent away within s": seen.spread},
         complaints=found,
     )
 
 
-async def _on(kind: Kind, trial: Trial, scale: Scale, seen: Seen) -> list[str]:
+async def _on(kind: Kind | Literal["two workers"], trial: Trial, scale: Scale, seen: Seen) -> list[str]:
     async with trial.stage.act() as stage:
-        server = await stage.server_on(kind)
+        server = await (stage.workers() if kind == "two workers" else stage.server_on(kind))
         people = await stage.crowd(server.url)
         hostile = [f"hostile{n}" for n in range(scale.hostile)]
         await people.group("1", "reader", *SENDERS, *hostile)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -18,6 +21,8 @@ from scripts.chaos_harness.people import Crowd, token
 from scripts.chaos_harness.promise import Trial, Verdict
 from scripts.chaos_harness.proxy import Pipe, Proxy
 from scripts.chaos_harness.record import Reader, Record, complaints, fact_of, now, until
+from scripts.chaos_harness.stage import Stage
+from tests.round_robin import round_robin
 
 SENDERS = [f"sender{n}" for n in range(6)]
 RAW = [f"raw{n}" for n in range(2)]
@@ -167,19 +172,62 @@ class Raw(Reader):
             self.record.ack(fact_of(ack["message"]), now(), now() - started)
 
 
+@asynccontextmanager
+async def _one_process(stage: Stage) -> AsyncIterator[str]:
+    yield (await stage.server_on("mongodb")).url
+
+
+@asynccontextmanager
+async def _two_workers(stage: Stage) -> AsyncIterator[str]:
+    yield (await stage.workers()).url
+
+
+@asynccontextmanager
+async def _two_machines(stage: Stage) -> AsyncIterator[str]:
+    one, other = await stage.pair()
+    async with round_robin(one.url, other.url) as balanced:
+        yield balanced.url
+
+
+PLACES = {"one process": _one_process, "two workers": _two_workers, "two machines": _two_machines}
+"""Where the service is reached; with several processes, connections come now to one, now to the other."""
+
+
+@dataclass
+class Seen:
+    """What came of it, in all places."""
+
+    figures: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+
+
 async def attempt(trial: Trial) -> Verdict:
-    """Post in all ways, abort polls on both sides, upgrade while messages come."""
-    bodies = trial.scale(short=4, quick=30, full=300)
-    server = await trial.stage.server_on("mongodb")
-    proxy = await trial.stage.proxy(Proxy(server.port))
-    people = await trial.stage.crowd(server.url)
+    """Post in all ways, abort polls on both sides, upgrade while messages come; without sticky sessions."""
+    bodies = trial.scale(short=2, quick=12, full=120)
+    seen = Seen()
+    for name, place in PLACES.items():
+        async with trial.stage.act() as stage, place(stage) as url:
+            found = await _at(url, stage, trial.chance, bodies, seen.figures)
+        seen.complaints += [f"{name}: {text}" for text in found]
+    return Verdict(
+        load=f"{len(SENDERS)} senders, {len(RAW)} by hand, 10 readers; {', '.join(PLACES)}",
+        faults="bodies chunked and split, of 50 packets; polls aborted and cut; upgrades under load",
+        figures=dict(seen.figures),
+        complaints=seen.complaints,
+    )
+
+
+async def _at(url: str, stage: Stage, chance: random.Random, bodies: int, figures: Counter[str]) -> list[str]:
+    """What is wrong in one place."""
+    proxy = await stage.proxy(Proxy(urlsplit(url).port or 80))
+    people = await stage.crowd(url)
     await people.group("1", "reader", *SENDERS, *RAW)
     through = [await people.reader("reader", "1", base=proxy.url, way="polling") for _ in range(4)]
     upgrading = [await people.reader("reader", "1", way="upgrading") for _ in range(4)]
     async with people.sending(SENDERS, "1", together=2, pause=0.05, ways=["polling", "upgrading"]) as record:
-        raws = [Raw(user, people, record, trial.chance) for user in RAW]
+        raws = [Raw(user, people, record, chance) for user in RAW]
         running = [asyncio.create_task(raw.run()) for raw in raws]
-        _cut_polls(proxy, trial.chance)
+        _cut_polls(proxy, chance)
         late = asyncio.create_task(_upgrade_again_and_again(people, upgrading))
         await asyncio.gather(*(raw.send(bodies) for raw in raws))
         late.cancel()
@@ -192,19 +240,13 @@ async def attempt(trial: Trial) -> Verdict:
     for task in running:
         task.cancel()
     await asyncio.wait(running)
-    return Verdict(
-        load=f"{len(SENDERS)} senders, {len(readers)} readers, {len(RAW)} of them by hand",
-        faults="bodies chunked and split, of 50 packets; polls aborted and cut; upgrades under load",
-        figures={
-            "stored": len(stored),
-            "bodies": sum(raw.posted for raw in raws),
-            "polls aborted": sum(raw.aborted for raw in raws),
-            "returns after cut polls": sum(reader.came - 1 for reader in through),
-            "upgrades": sum(reader.came for reader in upgrading),
-            "refused": record.refused.total(),
-        },
-        complaints=complaints(record, stored, readers),
-    )
+    figures["stored"] += len(stored)
+    figures["bodies"] += sum(raw.posted for raw in raws)
+    figures["polls aborted"] += sum(raw.aborted for raw in raws)
+    figures["returns after cut polls"] += sum(reader.came - 1 for reader in through)
+    figures["upgrades"] += sum(reader.came for reader in upgrading)
+    figures["refused"] += record.refused.total()
+    return complaints(record, stored, readers)
 
 
 def _cut_polls(proxy: Proxy, chance: random.Random) -> None:

@@ -17,6 +17,7 @@ from tests.servers import MongoServer, RedisServer, Server, ServerProcess, with_
 
 Kind = Literal["sqlite", "mongodb"]
 DATABASE = "chaos"
+WORKERS = ("-m", "messaging", "serve", "--workers", "2")
 
 S = TypeVar("S", bound=Server)
 P = TypeVar("P", bound=Proxy)
@@ -84,6 +85,12 @@ class Stage:
             **(environment or {}),
         }
         return await self.server(shared), await self.server(shared)
+
+    async def workers(self) -> ServerProcess:
+        """One server of two workers, on a MongoDB and a Redis."""
+        mongodb, redis = await self.mongodb(), await self.redis()
+        environment = {"MONGODB_URI": database_of(mongodb.url), "REDIS_URL": redis.url}
+        return await self.server(environment, arguments=WORKERS)
 
     async def proxy(self, proxy: P) -> P:
         """A proxy, listening."""

@@ -121,20 +121,6 @@ async def test_workers_end_when_their_supervisor_is_killed_and_free_the_port(sta
     assert await to_thread(wait_until, lambda: gone(workers), STOP_SECONDS)
 
 
-@pytest.mark.parametrize(
-    ("environment", "told"),
-    [
-        ({}, ["MONGODB_URI: must be set", "REDIS_URL: must be set"]),
-        ({"REDIS_URL": "redis://127.0.0.1"}, ["SQLite serves one process"]),
-    ],
-)
-def test_several_workers_without_what_they_need_are_refused(
-    tmp_path: Path, environment: dict[str, str], told: list[str]
-) -> None:
-    said = refusal(tmp_path, environment)
-    assert all(words in said for words in told)
-
-
 def test_a_port_that_another_service_has_is_not_shared(
     servers: tuple[ServerProcess, ...], on_mongodb_and_redis: dict[str, str], tmp_path: Path
 ) -> None:

@@ -65,7 +65,7 @@ class Elsewhere:
         match = _SID.fullmatch(sid)
         if match is None or match[1] == self.name:
             raise Refused.unknown_session()
-        if self._neighbours is not None and self._neighbours.has(match[1]):
+        if self._neighbours is not None and self._neighbours.has(match[1]) and _alone(request):
             return await self._hand_over(self._neighbours, match[1], request, headers)
         try:
             return await self._relay(match[1], sid, request, headers)
@@ -84,8 +84,9 @@ class Elsewhere:
         if transport is None:
             return web.Response()
         transport.pause_reading()
+        read = _head(request, len(body)) + body + request.protocol._message_tail
         connection: int = transport.get_extra_info("socket").fileno()
-        if not await neighbours.hand_over(owner, connection, _head(request, len(body)) + body):
+        if not await neighbours.hand_over(owner, connection, read):
             transport.resume_reading()
             raise Refused.unknown_session()
         transport.abort()  # ours; the connection goes on as our neighbour's
@@ -126,9 +127,15 @@ class Elsewhere:
             self._answering.hear(letter)
 
 
+def _alone(request: web.Request) -> bool:
+    """Whether nothing was read of a request behind this one, which would be left here."""
+    return not request.protocol._messages
+
+
 def _head(request: web.Request, body_bytes: int) -> bytes:
     """The request line and headers as they came, but for how the body comes."""
-    line = f"{request.method} {request.raw_path} HTTP/1.1\r\n".encode()
+    version = request.version
+    line = f"{request.method} {request.raw_path} HTTP/{version.major}.{version.minor}\r\n".encode()
     kept = [(name, value) for name, value in request.raw_headers if name.lower() not in _READ_BY_US]
     if body_bytes:
         kept.append((b"Content-Length", b"%d" % body_bytes))
