@@ -3,7 +3,7 @@
 A module imports from its own folder and from lower floors only (tests/test_architecture.py).
 
     6  cli, app, settings, __main__   arguments; the only place where the parts meet; the environment
-    6  supervisor                     the parent of several workers
+    6  serving, supervisor            the life of a process; the parent of several
     5  transports/                    I/O only: Socket.IO, WebSocket, REST
     4  gateway/                       the clients of this process: sessions, outboxes, the hub
     3  dialects/                      one pure file per wire language

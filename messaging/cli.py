@@ -52,9 +52,9 @@ def serve(workers: int) -> None:
     settings = _settings()
     logs.set_up(settings.log_format, settings.log_level)
     if workers == 1:
-        from messaging import app
+        from messaging import serving
 
-        app.run(settings)
+        serving.run(settings)
         return
     from messaging import supervisor
 
@@ -74,9 +74,9 @@ def worker(folder: Path, slot: int, starts: int) -> None:
     """Be one of the processes that `serve --workers` starts."""
     settings = _settings()
     logs.set_up(settings.log_format, settings.log_level)
-    from messaging import app
+    from messaging import app, serving
 
-    app.run(settings, app.Worker(folder=folder, slot=slot, starts=starts))
+    serving.run(settings, app.Worker(folder=folder, slot=slot, starts=starts))
 
 
 @main.command()

@@ -28,6 +28,7 @@ FLOORS = {
     "transports": 5,
     "app": 6,
     "settings": 6,
+    "serving": 6,
     "logs": 6,
     "telemetry": 6,
     "supervisor": 6,

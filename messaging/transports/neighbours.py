@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,9 @@ from messaging.gateway.tasks import Tasks
 
 ANSWER_SECONDS = 2.0
 """The longest that a neighbour may take; one that takes longer is as good as dead."""
+HAND_OVER_SECONDS = 10.0
+"""The same for a connection; its client waits, and has lost it afterwards."""
+RETRY_SECONDS = 0.1
 BACKLOG = 128
 ALIVE, FIGURES, HAND_OVER, TAKEN = b"A", b"F", b"H", b"T"
 _HEAD = struct.Struct("!cI")
@@ -30,6 +34,9 @@ ARE_YOU_ALIVE = _HEAD.pack(ALIVE, 0)
 
 Adopt = Callable[[socket.socket, bytes], Awaitable[None]]
 """Serve this connection, from which so much has been read already; it is the callee's from then on."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Neighbours:
@@ -66,13 +73,18 @@ class Neighbours:
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            caller, _ = await loop.sock_accept(listening)
-            self._tasks.start(self._answer(caller))
+            try:
+                caller, _ = await loop.sock_accept(listening)
+            except OSError as error:  # too many open files; others may close some
+                log.warning("a neighbour was not heard: %s", error.strerror)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._tasks.start(self._answer(caller))
 
     async def _answer(self, caller: socket.socket) -> None:
         with caller, contextlib.suppress(OSError, TimeoutError, struct.error):
             caller.setblocking(False)
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(HAND_OVER_SECONDS):
                 await _readable(caller)
                 head, given, _, _ = socket.recv_fds(caller, _HEAD.size, 1)
                 await self._serve(caller, head, [socket.socket(fileno=number) for number in given])
@@ -103,17 +115,24 @@ class Neighbours:
         return name != self._name and (self._folder / name).exists()
 
     async def hand_over(self, name: str, connection: int, read: bytes) -> bool:
-        """Whether that worker now serves the connection of this descriptor; the caller closes its own."""
+        """Whether that worker now serves the connection of this descriptor; the caller closes its own.
+
+        Raises ConnectionError when it may do so: then nobody else should.
+        """
         caller = await self._call(name)
         if caller is None:
             return False
         loop = asyncio.get_running_loop()
-        with caller, contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                socket.send_fds(caller, [_HEAD.pack(HAND_OVER, len(read))], [connection])
-                await loop.sock_sendall(caller, read)
-                return await loop.sock_recv(caller, 1) == TAKEN
-        return False
+        with caller:
+            try:
+                async with asyncio.timeout(HAND_OVER_SECONDS):
+                    socket.send_fds(caller, [_HEAD.pack(HAND_OVER, len(read))], [connection])
+                    await loop.sock_sendall(caller, read)
+                    return await loop.sock_recv(caller, 1) == TAKEN
+            except TimeoutError:
+                raise ConnectionError from None
+            except OSError:  # it went away, and what it had taken with it
+                return False
 
     async def figures(self) -> Sequence[str]:
         """What all workers show, this one included; the dead are left out."""

@@ -86,10 +86,13 @@ class Elsewhere:
         transport.pause_reading()
         read = _head(request, len(body)) + body + request.protocol._message_tail
         connection: int = transport.get_extra_info("socket").fileno()
-        if not await neighbours.hand_over(owner, connection, read):
-            transport.resume_reading()
-            raise Refused.unknown_session()
-        transport.abort()  # ours; the connection goes on as our neighbour's
+        try:
+            if not await neighbours.hand_over(owner, connection, read):
+                transport.resume_reading()
+                raise Refused.unknown_session()
+        except ConnectionError:
+            log.warning("another worker does not say whether it took a connection")
+        transport.abort()  # ours; the connection goes on as our neighbour's, or ends
         return web.Response()
 
     async def _body(self, request: web.Request, headers: dict[str, str]) -> bytes:
