@@ -117,6 +117,10 @@ class Service:
         self.jwks = _jwks(settings)
         self.ctx = _context(settings, self.store, self.backplane, self.jwks)
         self.webhooks = _webhooks(settings, self.ctx, self.metrics)
+        if self.webhooks is not None:
+            self.metrics.watch(
+                "webhook_behind_seconds", "How long the oldest has waited.", self.webhooks.behind_seconds
+            )
         self.gateway = Gateway(
             self.ctx,
             self.backplane.bus,

@@ -20,6 +20,7 @@ from messaging.dialects.frames import Frames
 from messaging.dialects.namespace import Namespace
 from messaging.dialects.pages import PAGES
 from messaging.dialects.routes import ROUTES
+from messaging.gateway.metrics import Metrics
 from messaging.settings import Settings
 from tests.clients import NODE_SCRIPTS
 from tests.conftest import Serve
@@ -162,6 +163,32 @@ def test_every_route_has_a_row_with_all_its_fields(route: Any) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_has_a_row(page: Any) -> None:
     assert line_of(f"{page.method} {page.path}")
+
+
+def counted() -> Metrics:
+    """Metrics of which everything has happened once."""
+    metrics = Metrics()
+    for happened in (metrics.opened, metrics.returned, metrics.sent, metrics.suppressed, metrics.left_out):
+        happened("x")
+    for happened_so in (metrics.closed, metrics.refused, metrics.received, metrics.failed, metrics.webhook):
+        happened_so("x", "y")
+    metrics.finished("x", 1.0)
+    metrics.delivered("x", 1, message=True)
+    metrics.stored("x", 1.0, False)
+    metrics.heard_back(1.0)
+    metrics.heard_back(None)
+    metrics.lagged(1.0)
+    metrics.gap_filled()
+    return metrics
+
+
+def test_every_metric_is_described_with_its_labels() -> None:
+    told = {cells[0]: cells[1] for cells in rows(PROTOCOLS, "metric")}
+    for family in counted().registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        (described,) = [labels for names, labels in told.items() if f"`{name}`" in names]
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert set(filter(None, described.split(", "))) == labels, name
 
 
 def test_no_route_is_described_that_is_not_there() -> None:

@@ -348,8 +348,7 @@ class Gateway:
     def finished(self, session: Session, request: Request, started: float) -> None:
         """A command was carried out and its events were written."""
         dialect = session.wire.dialect.name
-        self.metrics.received(dialect, request.name)
-        self.metrics.finished(dialect, time.monotonic() - started)
+        self.count(dialect, request, started)
         if logger.isEnabledFor(logging.INFO) and request.command is not None:
             logger.info(
                 "WS_MESSAGE: Type=%s, UserID=%s, Room=%s, Dialect=%s",
@@ -358,6 +357,13 @@ class Gateway:
                 _room_of(request.command),
                 dialect,
             )
+
+    def count(self, dialect: str, request: Request, started: float) -> None:
+        """A command that came at `started` (time.monotonic) was carried out and its events were written."""
+        self.metrics.received(dialect, request.name)
+        self.metrics.finished(dialect, time.monotonic() - started)
+        if isinstance(request.command, SendMessage):
+            self.metrics.sent(dialect)
 
     def refusal_of(self, error: BaseException) -> ClientError:
         """What the client is told of an error. A bug is logged with an id, which is all the client gets."""

@@ -231,8 +231,9 @@ class Hub:
             for text in texts:
                 session.push(text)
             counts[session.wire.dialect.name] += len(texts)
+        message = isinstance(event, MessageSent)
         for dialect, count in counts.items():
-            self._metrics.delivered(dialect, count)
+            self._metrics.delivered(dialect, count, message=message)
 
     def _tell_follower(self, follower: Follower, event: Event) -> None:
         self.tell(list(follower.sessions), event)

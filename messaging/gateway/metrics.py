@@ -28,6 +28,8 @@ class Metrics:
             "recoveries", "Clients back with a connection's pid: recovered, or anew.", "dialect", "outcome"
         )
         self._received = self._counter("commands_received", "Commands taken.", "dialect", "command")
+        self._sent = self._counter("messages_received", "Messages that were stored for a sender.", "dialect")
+        self._heard = self._counter("messages_delivered", "New messages written to clients.", "dialect")
         self._failed = self._counter("commands_failed", "Commands refused.", "dialect", "code")
         self._delivered = self._counter("frames_delivered", "Event frames written.", "dialect")
         self._latency = self._histogram(
@@ -77,9 +79,15 @@ class Metrics:
         """A command was answered and its events were written."""
         self._latency.labels(dialect).observe(seconds)
 
-    def delivered(self, dialect: str, frames: int) -> None:
-        """Event frames were written."""
+    def sent(self, dialect: str) -> None:
+        """A message that somebody sent was stored."""
+        self._sent.labels(dialect).inc()
+
+    def delivered(self, dialect: str, frames: int, *, message: bool = False) -> None:
+        """Event frames were written; those of a new message, where it is one."""
         self._delivered.labels(dialect).inc(frames)
+        if message:
+            self._heard.labels(dialect).inc(frames)
 
     def stored(self, operation: str, seconds: float, succeeded: bool) -> None:
         """The store was asked for something."""

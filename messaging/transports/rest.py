@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from messaging import __version__
 from messaging.dialects import asyncapi, openapi, page, rest
+from messaging.dialects.base import Request
 from messaging.dialects.routes import ROUTES
-from messaging.domain.commands import Actor
+from messaging.domain.commands import Actor, Command
 from messaging.domain.errors import (
     AuthFailed,
     InvalidFormat,
@@ -32,6 +33,8 @@ from messaging.transports.origins import Origins
 from messaging.transports.peer import peer_address
 
 API = "/api/"
+REST = "rest"
+"""The dialect, as in metrics."""
 COOKIE = "access_token"
 READ_SECONDS = 20.0
 """How long a body may take to come in."""
@@ -72,14 +75,21 @@ class Rest:
             asked = route.request(request.match_info, request.query, body)
             if asked.command is None:
                 return _response(rest.refusal(asked, asked.error or InvalidFormat()))
-            actor = Actor(identity=identity, service=identity.service, admin=identity.admin)
-            try:
-                outcome = await self._gateway.perform(actor, asked.command)
-            except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
-                return _response(rest.refusal(asked, self._gateway.refusal_of(error)))
-            return _response(route.respond(outcome.reply))
+            return await self._answer(route, asked, identity)
 
         return serve
+
+    async def _answer(self, route: rest.Route[Any], asked: Request, identity: Identity) -> web.StreamResponse:
+        actor = Actor(identity=identity, service=identity.service, admin=identity.admin)
+        started = time.monotonic()
+        try:
+            outcome = await self._gateway.perform(actor, cast(Command, asked.command))
+        except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+            refusal = self._gateway.refusal_of(error)
+            self._gateway.metrics.failed(REST, refusal.code)
+            return _response(rest.refusal(asked, refusal))
+        self._gateway.count(REST, asked, started)
+        return _response(route.respond(outcome.reply))
 
     async def token(self, request: web.Request) -> web.StreamResponse:
         """The token of the HttpOnly cookie, for a page of ours to sign in over a socket with."""
@@ -89,7 +99,7 @@ class Rest:
         token = request.cookies.get(COOKIE)
         if not token:
             raise AuthFailed("There is no access_token cookie.")
-        await self._entrance.sign_in(token, self._peer(request), "rest")
+        await self._entrance.sign_in(token, self._peer(request), REST)
         return web.json_response({"token": token}, headers={"Cache-Control": "no-store"})
 
     async def docs(self, _request: web.Request) -> web.StreamResponse:
@@ -140,7 +150,7 @@ class Rest:
         token = bearer(request.headers.get("Authorization", ""))
         if not token and self._trusts_cookie(request):
             token = request.cookies.get(COOKIE)
-        return await self._entrance.sign_in(token, self._peer(request), "rest")
+        return await self._entrance.sign_in(token, self._peer(request), REST)
 
     def _trusts_cookie(self, request: web.Request) -> bool:
         if request.method in _READING:

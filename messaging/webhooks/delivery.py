@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from messaging.domain.errors import ClientError
 from messaging.domain.models import Conversation, ConversationView, Hook, MessageView
@@ -18,7 +19,7 @@ from messaging.outgoing.client import Outgoing, OutgoingFailed, OutgoingRefused
 from messaging.service.context import Context
 from messaging.service.views import conversation_view, message_views
 from messaging.webhooks import payload
-from messaging.webhooks.lanes import Lanes, is_hopeless, pause_seconds
+from messaging.webhooks.lanes import MAX_REMEMBERED, Lanes, is_hopeless, pause_seconds
 from messaging.webhooks.payload import Telling
 
 TASK = "webhooks"
@@ -64,8 +65,15 @@ class Deliveries:
         self._after = ""
         self._failures = 0
         """How many rounds in a row nothing went through."""
+        self._failing: dict[str, datetime] = {}
+        """Since when what comes next in a lane that fails has been there."""
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def behind_seconds(self) -> float:
+        """For how long the oldest of what fails has waited here; 0 while all goes through."""
+        oldest = min(self._failing.values(), default=None)
+        return 0.0 if oldest is None else max(0.0, (self._ctx.clock() - oldest).total_seconds())
 
     def start(self) -> None:
         """Begin."""
@@ -118,6 +126,8 @@ class Deliveries:
         if not await self._holds():
             return IDLE_SECONDS
         lanes = await self._ctx.store.hook_lanes(after=self._after, limit=_LANES_AT_ONCE)
+        if not self._after and len(lanes) < _LANES_AT_ONCE:  # these are all that there are
+            self._failing = {lane: since for lane, since in self._failing.items() if lane in lanes}
         self._after = lanes[-1] if len(lanes) == _LANES_AT_ONCE else ""
         now = _now()
         due = [lane for lane in lanes if not self._lanes.rests(lane, now)]
@@ -145,6 +155,8 @@ class Deliveries:
             return True
         held = await self._ctx.store.lease(TASK, self._holder, LEASE_SECONDS)
         self._held_until = now + LEASE_SECONDS if held else 0.0
+        if not held:
+            self._failing.clear()  # it is another one's now
         return held
 
     async def _tell_lane(self, lane: str) -> bool | None:
@@ -166,9 +178,15 @@ class Deliveries:
         finally:
             if told:
                 await self._ctx.store.drop_hooks(told)
-        return self._noted(lane, told, failure)
+        left = hooks[len(told)].at if failure is not None and len(told) < len(hooks) else None
+        return self._noted(lane, told, failure, left)
 
-    def _noted(self, lane: str, told: Sequence[Hook], failure: Failed | None) -> bool | None:
+    def _noted(
+        self, lane: str, told: Sequence[Hook], failure: Failed | None, left: datetime | None
+    ) -> bool | None:
+        self._failing.pop(lane, None)
+        if left is not None and len(self._failing) < MAX_REMEMBERED:
+            self._failing[lane] = left
         if told:
             self._lanes.worked(lane)
         if failure is not None:
