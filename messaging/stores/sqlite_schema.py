@@ -127,6 +127,10 @@ CREATE TABLE message_hooks (
     conversation_id TEXT NOT NULL, seq INTEGER NOT NULL, message_id INTEGER NOT NULL, trace TEXT NOT NULL,
     PRIMARY KEY (conversation_id, seq)
 ) WITHOUT ROWID;
+-- Whoever removes messages for good: of those nothing is to be told any more.
+CREATE TRIGGER message_hooks_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM message_hooks WHERE conversation_id = old.conversation_id AND seq = old.seq;
+END;
 CREATE TABLE hooks (
     lane TEXT NOT NULL, id INTEGER NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL,
     data TEXT NOT NULL, message_id INTEGER, trace TEXT NOT NULL,

@@ -147,7 +147,6 @@ def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
         db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM invitations WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM positions WHERE conversation_id = ?", (conversation_id,))
-        db.execute("DELETE FROM message_hooks WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM changes WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
     return deleted

@@ -138,12 +138,12 @@ class Deliveries:
         return self._pause_after([outcome for outcome in outcomes if not isinstance(outcome, BaseException)])
 
     def _pause_after(self, outcomes: Sequence[bool | None]) -> float:
-        if any(outcome is not False for outcome in outcomes):
+        if True in outcomes:
             if self._failures:
                 logger.info("the webhook takes deliveries again")
             self._failures = 0
             return 0.0
-        if not outcomes:
+        if False not in outcomes:
             return 0.0 if self._after else IDLE_SECONDS
         self._failures += 1
         return pause_seconds(self._failures, _LONGEST_REST_SECONDS)

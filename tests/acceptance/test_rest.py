@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from messaging.dialects.routes import ROUTES
 from tests.acceptance import personal_routes
 from tests.acceptance.conftest import Service
-from tests.acceptance.stage import SERVICE, Answer, Stage, join, new_id, token
+from tests.acceptance.stage import SERVICE, Answer, Stage, heard, join, new_id, token
 from tests.clients import Json
 from tests.servers import ServerProcess
 
@@ -410,8 +410,16 @@ async def test_metrics_are_for_those_with_the_token_and_for_services(stage: Stag
         ({"Authorization": f"Bearer {token(SERVICE)}"}, 200),
     ):
         assert (await stage.rest("GET", "/metrics", user=None, headers=headers)).status == status
+    alice = new_id()
+    group = await stage.group(alice)
+    client = await stage.messaging(alice)
+    await join(client, group)
+    await stage.post(alice, group, "counted")
+    await heard(client, "counted")
     text = (await stage.rest("GET", "/metrics")).body
-    assert 'dialect="messaging"' in text
+    assert re.search(r'^messaging_connections\{dialect="messaging"\} [1-9]', text, re.MULTILINE)
+    assert re.search(r'^messaging_messages_received_total\{dialect="rest"\} [1-9]', text, re.MULTILINE)
+    assert re.search(r'^messaging_messages_delivered_total\{dialect="messaging"\} [1-9]', text, re.MULTILINE)
 
 
 async def test_health_and_readiness_are_told_to_anybody(stage: Stage) -> None:
