@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from messaging.domain.models import (
     Attachment,
@@ -28,6 +29,7 @@ Payload = dict[str, Any]
 MAX_SHOWN_REACTORS = 50
 
 
+@lru_cache(maxsize=1024)
 def time(at: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and `Z`; all times of the domain are UTC already."""
     return at.isoformat(timespec="milliseconds")[:23] + "Z"
@@ -53,8 +55,22 @@ def person(profile: Profile) -> Payload:
     return shown
 
 
+class _Last:
+    """The message that was shown last: an ack and the event behind it show the same one."""
+
+    shown: ClassVar[Payload] = {}
+    of: tuple[Message | None, Profile | None, datetime | None] = (None, None, None)
+
+
 def message(stored: Message, sender: Profile, read_at: datetime | None = None) -> Payload:
-    """A message; `read_at` is when somebody but its sender had first read it."""
+    """A message; `read_at` is when somebody but its sender had first read it. Not to be changed."""
+    of = _Last.of
+    if of[0] is not stored or of[1] is not sender or of[2] is not read_at:
+        _Last.shown, _Last.of = _message(stored, sender, read_at), (stored, sender, read_at)
+    return _Last.shown
+
+
+def _message(stored: Message, sender: Profile, read_at: datetime | None) -> Payload:
     shown: Payload = {
         "id": str(stored.id),
         "conversationId": stored.conversation_id,

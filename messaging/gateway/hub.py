@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Iterable
 from typing import assert_never
 
@@ -177,6 +176,9 @@ class Hub:
 
     def announce(self, event: Event) -> None:
         """Something happened, here or in another process: tell those it concerns."""
+        if type(event) is MessageSent:  # the first of many, on the way of every message
+            self._message_sent(event)
+            return
         self._ctx.seats.note(event)
         if isinstance(event, PresenceChanged):
             self._presence_changed(event)
@@ -221,7 +223,7 @@ class Hub:
         `here` is the point that they have reached with it, where it has a place in a conversation's order.
         """
         rendering = Rendering(event, here)
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
             if signal and session.crowded:
@@ -230,7 +232,8 @@ class Hub:
             texts = rendering.texts(session)
             for text in texts:
                 session.push(text)
-            counts[session.wire.dialect.name] += len(texts)
+            name = session.wire.dialect.name
+            counts[name] = counts.get(name, 0) + len(texts)
         message = isinstance(event, MessageSent)
         for dialect, count in counts.items():
             self._metrics.delivered(dialect, count, message=message)

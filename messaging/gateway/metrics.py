@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+
+from messaging.gateway.tallies import Tally, Timing
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """The buckets of all latencies."""
@@ -126,8 +128,8 @@ class Metrics:
         """Show a figure that somebody else keeps."""
         Gauge(f"messaging_{name}", text, registry=self.registry).set_function(value)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"messaging_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Tally:
+        return Tally(f"messaging_{name}", text, labels, self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"messaging_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
+    def _histogram(self, name: str, text: str, *labels: str) -> Timing:
+        return Timing(f"messaging_{name}", text, labels, self.registry, bounds=_SECONDS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from messaging.domain.events import ConversationEvent, Event, conversation_of
 from messaging.domain.models import Kind
-from messaging.gateway.offset import Point
+from messaging.gateway.offset import Point, Trail
 from messaging.gateway.transport import Wire
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Rendering:
     `here` is the point that those have reached who are told it; None for what has no place in an order.
     """
 
-    __slots__ = ("_ended", "_event", "_here", "_pair", "_texts")
+    __slots__ = ("_ended", "_event", "_here", "_pair", "_shared", "_tag", "_texts", "_wire")
 
     def __init__(self, event: Event, here: Point | None = None) -> None:
         self._event = event
@@ -27,25 +27,45 @@ class Rendering:
         self._pair = isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
         self._ended: dict[tuple[Wire, str | None, str], list[str]] = {}
+        # What the last one was told, for the next, who is most often told the same.
+        self._wire: Wire | None = None
+        self._tag: str | None = None
+        self._shared: list[str] = []
 
     def texts(self, session: Session) -> list[str]:
         """What is written to this session."""
+        wire, tag, here, trail = session.wire, None, self._here, session.trail
+        if here is not None and trail is not None:
+            trail.reach(here)
+            if not trail.alone:
+                return ended(wire, self._plain(session), trail.offset)
+            tag = trail.tag
+        if wire is not self._wire or tag != self._tag:
+            texts = self._plain(session) if tag is None or trail is None else self._ending(session, trail)
+            if self._pair and wire.dialect.names_partner:
+                return texts
+            self._wire, self._tag, self._shared = wire, tag, texts
+        return self._shared
+
+    def _plain(self, session: Session) -> list[str]:
         wire = session.wire
-        viewer = session.user_id if self._pair and wire.dialect.names_partner else None
+        viewer = self._viewer(session)
         texts = self._texts.get((wire, viewer))
         if texts is None:
             frames = wire.dialect.render(self._event, viewer)
             texts = self._texts[wire, viewer] = [wire.encode(frame) for frame in frames]
-        if self._here is None or session.trail is None:
-            return texts
-        session.trail.reach(self._here)
-        if not session.trail.alone:
-            return ended(wire, texts, session.trail.offset)
-        key = (wire, viewer, session.trail.tag)
-        shared = self._ended.get(key)
-        if shared is None:
-            shared = self._ended[key] = ended(wire, texts, session.trail.offset)
-        return shared
+        return texts
+
+    def _ending(self, session: Session, trail: Trail) -> list[str]:
+        """The same for all with this tag, who stand at this point and nowhere else."""
+        key = (session.wire, self._viewer(session), trail.tag)
+        texts = self._ended.get(key)
+        if texts is None:
+            texts = self._ended[key] = ended(session.wire, self._plain(session), trail.offset)
+        return texts
+
+    def _viewer(self, session: Session) -> str | None:
+        return session.user_id if self._pair and session.wire.dialect.names_partner else None
 
 
 def ended(wire: Wire, texts: list[str], offset: str) -> list[str]:
