@@ -33,6 +33,13 @@ TRUST_SECONDS: Final = 1.0
 _MAX_ENDS: Final = 10_000
 _MAX_SENDERS: Final = 1_000
 _DUPLICATE_KEY: Final = 11000
+_COMMAND_BYTES: Final = 12_000_000
+_DOCUMENT_BYTES: Final = 8_000
+_ATTACHMENT_BYTES: Final = 4_000
+_BYTES_PER_CHARACTER: Final = 12
+"""At the most, with what is kept of it to be found by."""
+_PASSING_CODES: Final = frozenset({6, 7, 89, 262, 9001})
+"""HostUnreachable HostNotFound NetworkTimeout ExceededTimeLimit SocketException; PyMongo tells the others."""
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 
@@ -185,13 +192,22 @@ def _is_own(document: Stored, draft: Draft) -> bool:
     ) and (message.rev > 0 or message.content == draft.content)
 
 
-def _stored_before_clash(error: BulkWriteError) -> int:
-    """How many documents an ordered insert stored for good before it met a taken key; else raises `error`."""
-    details = error.details or {}
-    errors = details.get("writeErrors", [])
-    if details.get("writeConcernErrors") or not errors or errors[0]["code"] != _DUPLICATE_KEY:
-        raise error
-    return int(errors[0]["index"])
+def _stored_for_good(reply: Document, documents: Sequence[Document]) -> int:
+    """How many documents an ordered insert stored for good before it met a taken key. Raises BulkWriteError
+    when something else was wrong."""
+    errors = reply.get("writeErrors", [])
+    unsure = reply.get("writeConcernErrors") or reply.get("writeConcernError")
+    if unsure or (errors and errors[0]["code"] != _DUPLICATE_KEY):
+        raise BulkWriteError(dict(reply))
+    return int(errors[0]["index"]) if errors else len(documents)
+
+
+def _fit_into_one_command(documents: Sequence[Document]) -> bool:
+    """Whether documents are far from what one command may hold, whatever they hold beside their content."""
+    size = sum(
+        len(each["content"]) + _ATTACHMENT_BYTES * len(each.get("attachments", ())) for each in documents
+    )
+    return (size * _BYTES_PER_CHARACTER) + _DOCUMENT_BYTES * len(documents) < _COMMAND_BYTES
 
 
 class Appender:
@@ -242,12 +258,24 @@ class Appender:
         lanes = batch.unfinished
         while lanes:
             documents = [document for lane in lanes for document in lane.documents]
-            try:
-                await self._messages.insert_many(documents, session=session)
-                stored = len(documents)
-            except BulkWriteError as error:
-                stored = _stored_before_clash(error)
-            lanes = self._settle(batch, lanes, stored)
+            reply = await self._ordered_insert(documents, session)
+            lanes = self._settle(batch, lanes, _stored_for_good(reply, documents))
+
+    async def _ordered_insert(self, documents: list[Document], session: AsyncClientSession) -> Document:
+        """MongoDB's answer to an ordered insert.
+
+        As a plain command it takes a fifth less time than by `insert_many`. What the driver leaves out then,
+        to try a second time, is done here anyway.
+        """
+        if _fit_into_one_command(documents):
+            command = {"insert": self._messages.name, "documents": documents, "ordered": True}
+            concern = self._messages.write_concern.document
+            return await self._messages.database.command(command | {"writeConcern": concern}, session=session)
+        try:
+            await self._messages.insert_many(documents, session=session)
+        except BulkWriteError as error:
+            return dict(error.details or {})
+        return {}
 
     def _settle(self, batch: Batch, lanes: list[_Lane], stored: int) -> list[_Lane]:
         """Record what is stored; the lanes that have not been tried yet."""
@@ -344,4 +372,6 @@ def _key_filter(lane: _Lane) -> Document | None:
 def _passes(error: PyMongoError) -> bool:
     """Whether trying again may help: the connection broke, another server is elected, the disk is slow."""
     labels = ("RetryableWriteError", "TransientTransactionError")
+    if isinstance(error, OperationFailure) and error.code in _PASSING_CODES:
+        return True
     return isinstance(error, ConnectionFailure | BulkWriteError) or any(map(error.has_error_label, labels))

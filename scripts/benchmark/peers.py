@@ -136,7 +136,7 @@ def cpu_seconds(pid: int) -> float:
     """The CPU time that all threads of a process have used so far, in the kernel's nanoseconds."""
     total = 0
     for thread in threads(pid):
-        with contextlib.suppress(FileNotFoundError):  # it has ended
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
             total += int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
     return total / 1e9
 
