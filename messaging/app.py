@@ -29,6 +29,7 @@ from messaging.service.hooks import TYPES
 from messaging.service.ports import Store, StoreRefused
 from messaging.service.setting_up import set_up
 from messaging.settings import Settings
+from messaging.stores.gathered import gathered
 from messaging.stores.measured import measured
 from messaging.tokens import JsonWebTokens, mint
 from messaging.transports import doorstep
@@ -122,6 +123,7 @@ class Service:
         self.store = measured(open_store(settings), self.metrics.stored)
         if self.telemetry is not None:
             self.store = self.telemetry.store(self.store)
+        self.store = gathered(self.store)
         self.backplane = open_backplane(settings)
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None

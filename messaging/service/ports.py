@@ -80,6 +80,9 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
     async def put_user(self, profile: Profile) -> bool:
         """Keep `profile` as the user's; whether this user is new. Status and last_seen stay."""
 
+    async def put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
+        """The same for many, in their order; of one user's profiles the last one stays."""
+
     async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
         """Those of the users that exist, by id."""
 
@@ -94,6 +97,9 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
 
     async def set_last_seen(self, user_id: str, at: datetime) -> None:
         """Keep when a user was last connected; never moves back."""
+
+    async def set_all_last_seen(self, seen: Mapping[str, datetime]) -> None:
+        """The same for many."""
 
     # conversations
 
@@ -125,6 +131,9 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
 
     async def memberships(self, user_id: str) -> Sequence[Membership]:
         """All conversations that the user is a member of, in no particular order."""
+
+    async def memberships_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
+        """The same for each of these users; without those who are members of nothing."""
 
     async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
         """One of them."""

@@ -11,11 +11,13 @@ checked at the edge: nothing else of a client's ever stands in a filter.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.errors import ClientError
@@ -118,12 +120,18 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
     @answering
     async def put_user(self, profile: Profile) -> bool:
         """See `Store.put_user`."""
-        change = {
-            "$set": {"profile": profile_document(profile), "searchable": searchable(profile)},
-            "$setOnInsert": {"status": Status.ONLINE.value},
-        }
-        result = await self._users.update_one({"_id": profile.id}, change, upsert=True)
+        result = await self._users.update_one({"_id": profile.id}, _profile_change(profile), upsert=True)
         return result.upserted_id is not None
+
+    @answering
+    async def put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
+        """See `Store.put_users`."""
+        if not profiles:
+            return []
+        writes = [UpdateOne({"_id": each.id}, _profile_change(each), upsert=True) for each in profiles]
+        result = await self._users.bulk_write(writes)
+        made = result.upserted_ids or {}
+        return [number in made for number in range(len(profiles))]
 
     @answering
     async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
@@ -150,6 +158,19 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
     async def set_last_seen(self, user_id: str, at: datetime) -> None:
         """See `Store.set_last_seen`."""
         await self._users.update_one({"_id": user_id}, {"$max": {"lastSeen": at}})
+
+    @answering
+    async def set_all_last_seen(self, seen: Mapping[str, datetime]) -> None:
+        """See `Store.set_all_last_seen`. One write for all who were last seen at the same time."""
+        by_time: dict[datetime, list[str]] = {}
+        for user_id, at in seen.items():
+            by_time.setdefault(at, []).append(user_id)
+        writes = [
+            UpdateMany({"_id": {"$in": user_ids}}, {"$max": {"lastSeen": at}})
+            for at, user_ids in by_time.items()
+        ]
+        if writes:
+            await self._users.bulk_write(writes, ordered=False)
 
     # conversations
 
@@ -201,34 +222,49 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
     @answering
     async def memberships(self, user_id: str) -> Sequence[Membership]:
         """See `Store.memberships`. Five queries, however many there are."""
-        return await self._memberships(user_id, {"userId": user_id})
+        return (await self._memberships({"userId": user_id})).get(user_id, [])
+
+    @answering
+    async def memberships_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
+        """See `Store.memberships_of`. Four queries, and one for each user who is a member of anything."""
+        return await self._memberships({"userId": {"$in": list(user_ids)}})
 
     @answering
     async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
         """See `Store.membership`."""
         query = {"conversationId": conversation_id, "userId": user_id}
-        return next(iter(await self._memberships(user_id, query)), None)
+        return next(iter((await self._memberships(query)).get(user_id, ())), None)
 
-    async def _memberships(self, user_id: str, query: Document) -> Sequence[Membership]:
+    async def _memberships(self, query: Document) -> dict[str, list[Membership]]:
         members = await self._members.find(query).to_list()
-        ids = [each["conversationId"] for each in members]
+        ids = {each["conversationId"] for each in members}
         if not ids:
-            return []
-        conversations = await _by(self._found_conversations.find({"_id": {"$in": ids}}), "_id")
+            return {}
+        conversations = await _by(self._found_conversations.find({"_id": {"$in": list(ids)}}), "_id")
         # Cursors first: a message sent and read in between then counts as unread rather than as minus one.
-        cursors = await _by(self._cursors.find(query), "conversationId")
-        own = await self._aggregate(own_counts(ids, [user_id], "conversationId"))
+        cursors = {(each["userId"], each["conversationId"]): each async for each in self._cursors.find(query)}
+        own = await self._own_counts(members)
         ends = await self._aggregate(ends_of(ids))
-        return [
-            _membership(
-                conversations[where],
-                member_from(each, cursors.get(where)),
-                ends.get(where),
-                own.get(where),
-            )
-            for each in members
-            if (where := each["conversationId"]) in conversations
+        found: dict[str, list[Membership]] = {}
+        for each in members:
+            user_id, where = each["userId"], each["conversationId"]
+            if where not in conversations:
+                continue
+            member = member_from(each, cursors.get((user_id, where)))
+            counted = own.get(user_id, {}).get(where)
+            membership = _membership(conversations[where], member, ends.get(where), counted)
+            found.setdefault(user_id, []).append(membership)
+        return found
+
+    async def _own_counts(self, members: Sequence[Stored]) -> Mapping[str, Mapping[str, Document]]:
+        """By user and conversation, how many messages are the user's own."""
+        places: dict[str, list[str]] = {}
+        for each in members:
+            places.setdefault(each["userId"], []).append(each["conversationId"])
+        counts = [
+            self._aggregate(own_counts(where, [who], "conversationId")) for who, where in places.items()
         ]
+        return dict(zip(places, await asyncio.gather(*counts), strict=True))
 
     async def _aggregate(self, pipeline: Sequence[Document]) -> Mapping[str, Document]:
         return await _by(await self._messages.aggregate(pipeline), "_id")
@@ -417,6 +453,13 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
         existing = await self._existing(given) | {INBOX}
         raised = {where: position for where, position in given.items() if where in existing}
         await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
+
+
+def _profile_change(profile: Profile) -> Document:
+    return {
+        "$set": {"profile": profile_document(profile), "searchable": searchable(profile)},
+        "$setOnInsert": {"status": Status.ONLINE.value},
+    }
 
 
 async def _by(found: Any, key: str) -> dict[str, Document]:

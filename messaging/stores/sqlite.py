@@ -64,6 +64,9 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
     async def put_user(self, profile: Profile) -> bool:
         return await self._write(writes.put_user, profile)
 
+    async def put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
+        return await self._write(writes.put_users, profiles)
+
     async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
         return await self._read(reads.users, user_ids)
 
@@ -74,7 +77,10 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
         await self._write(writes.set_status, user_id, status)
 
     async def set_last_seen(self, user_id: str, at: datetime) -> None:
-        await self._write(writes.set_last_seen, user_id, at)
+        await self._write(writes.set_last_seen, {user_id: at})
+
+    async def set_all_last_seen(self, seen: Mapping[str, datetime]) -> None:
+        await self._write(writes.set_last_seen, seen)
 
     # conversations
 
@@ -98,7 +104,10 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
         return await self._read(reads.members, conversation_id, limit, role)
 
     async def memberships(self, user_id: str) -> Sequence[Membership]:
-        return await self._read(reads.memberships, user_id)
+        return (await self._read(reads.memberships, [user_id])).get(user_id, [])
+
+    async def memberships_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
+        return await self._read(reads.memberships, user_ids)
 
     async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
         return await self._read(reads.membership, conversation_id, user_id)

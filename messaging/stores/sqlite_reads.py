@@ -89,9 +89,12 @@ _MEMBERSHIPS = """
 """
 
 
-def memberships(db: sqlite3.Connection, user_id: str) -> Sequence[Membership]:
-    found = db.execute(_MEMBERSHIPS + "WHERE m.user_id = ?", (user_id,))
-    return [rows.membership_of(row) for row in found]
+def memberships(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
+    query = _MEMBERSHIPS + "WHERE m.user_id IN (SELECT value FROM json_each(?))"  # noqa: S608  both are ours
+    by_user: dict[str, list[Membership]] = {}
+    for row in db.execute(query, (rows.json_list(user_ids),)):
+        by_user.setdefault(row["user_id"], []).append(rows.membership_of(row))
+    return by_user
 
 
 def membership(db: sqlite3.Connection, conversation_id: str, user_id: str) -> Membership | None:

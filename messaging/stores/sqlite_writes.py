@@ -44,6 +44,10 @@ def put_user(db: sqlite3.Connection, profile: Profile) -> bool:
     return known is None
 
 
+def put_users(db: sqlite3.Connection, profiles: Sequence[Profile]) -> Sequence[bool]:
+    return [put_user(db, profile) for profile in profiles]
+
+
 def _write_profile(db: sqlite3.Connection, profile: Profile) -> None:
     fields = ("id", "username", "name", "first_name", "last_name", "salon_name", "image", "role", "email")
     db.execute(
@@ -67,10 +71,10 @@ def set_status(db: sqlite3.Connection, user_id: str, status: Status) -> None:
     db.execute("UPDATE users SET status = ? WHERE id = ?", (status.value, user_id))
 
 
-def set_last_seen(db: sqlite3.Connection, user_id: str, at: datetime) -> None:
-    db.execute(
+def set_last_seen(db: sqlite3.Connection, seen: Mapping[str, datetime]) -> None:
+    db.executemany(
         "UPDATE users SET last_seen = ?1 WHERE id = ?2 AND (last_seen IS NULL OR last_seen < ?1)",
-        (rows.milliseconds(at), user_id),
+        [(rows.milliseconds(at), user_id) for user_id, at in seen.items()],
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from messaging.service.ports import Store
+from messaging.stores.gathered import gathered
 from messaging.stores.mongodb import MongoStore
 from messaging.stores.sqlite import SqliteStore
 from tests.stores import build
@@ -19,7 +20,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """An empty database of each kind."""
     match request.param:
         case build.MEMORY:
-            return Database(make=lambda: SqliteStore(":memory:"))
+            return Database(make=lambda: gathered(SqliteStore(":memory:")))
         case build.FILE:
             return Database(make=lambda: SqliteStore(str(tmp_path / "messaging.db")))
         case _:

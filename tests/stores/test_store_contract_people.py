@@ -55,6 +55,37 @@ async def test_a_profile_replaces_the_one_before_and_leaves_status_and_last_seen
     assert await found(store, "new") == ["alice"]
 
 
+async def test_many_users_are_kept_and_seen_at_once(store: Store) -> None:
+    await store.put_user(Profile(id="bob", name="Bob"))
+    await store.set_last_seen("bob", later(5))
+    people = [ALICE, Profile(id="bob"), Profile(id="carol"), Profile(id="carol", name="Carol")]
+    assert list(await store.put_users(people)) == [True, False, True, False]
+    await store.set_all_last_seen({"alice": later(1), "bob": later(4), "carol": later(1), "nobody": later(1)})
+    assert await store.users(["alice", "bob", "carol", "nobody"]) == {
+        "alice": User(profile=ALICE, last_seen=later(1)),
+        "bob": User(profile=Profile(id="bob"), last_seen=later(5)),
+        "carol": User(profile=Profile(id="carol", name="Carol"), last_seen=later(1)),
+    }
+    await store.set_all_last_seen({})
+    assert list(await store.put_users([])) == []
+
+
+async def test_the_memberships_of_many_are_those_of_each(store: Store) -> None:
+    await store.save(conversation("c", version=2), put=[member("alice"), member("bob")])
+    await store.save(conversation("d"), put=[member("bob", conversation_id="d")])
+    await send(
+        store, draft("1"), draft("2", sender_id="bob"), draft("3", conversation_id="d", sender_id="bob")
+    )
+    await store.mark_read(mark("bob", seq=1), own_read=0, keep=False)
+    found = await store.memberships_of(["alice", "bob", "nobody"])
+    assert found.keys() == {"alice", "bob"}
+    assert {each.conversation.id for each in found["bob"]} == {"c", "d"}
+    for user_id, each in found.items():
+        alone = await store.memberships(user_id)
+        assert {m.conversation.id: m for m in each} == {m.conversation.id: m for m in alone}
+    assert dict(await store.memberships_of([])) == {}
+
+
 async def test_two_first_sign_ins_at_the_same_instant_make_one_new_user(store: Store) -> None:
     new = await asyncio.gather(*(store.put_user(ALICE) for _ in range(8)))
     assert new.count(True) == 1

@@ -1,0 +1,122 @@
+"""A store that is asked together what many ask at the same time.
+
+When many sign in or go at once, each of them asks for a user, keeps a user, asks what they are a member of.
+A question to a database costs its driver far more than one more key in it: so what is asked in one turn of
+the loop, or while the same kind of question is under way, goes into the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+
+from messaging.domain.errors import Unavailable
+from messaging.domain.models import Membership, Profile, User
+from messaging.service.ports import Store
+
+MAX_TOGETHER = 500
+"""How many questions go into one."""
+_MAX_MEMBERSHIPS = 50
+"""The same where each may take a look of its own."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def gathered(store: Store) -> Store:
+    """The same store, which gathers what concerns single users."""
+    return cast(Store, _Gathered(store))
+
+
+class _Gathered:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._users: _Together[tuple[str, ...], Mapping[str, User]] = _Together(self._ask_users)
+        self._profiles: _Together[Profile, bool] = _Together(self._put_users)
+        self._seen: _Together[tuple[str, datetime], None] = _Together(self._set_last_seen)
+        self._memberships: _Together[str, Sequence[Membership]] = _Together(
+            self._ask_memberships, _MAX_MEMBERSHIPS
+        )
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._store, operation)
+
+    async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
+        """As Store.users."""
+        if len(user_ids) > MAX_TOGETHER:
+            return await self._store.users(user_ids)
+        return await self._users.ask(tuple(user_ids))
+
+    async def put_user(self, profile: Profile) -> bool:
+        """As Store.put_user."""
+        return await self._profiles.ask(profile)
+
+    async def set_last_seen(self, user_id: str, at: datetime) -> None:
+        """As Store.set_last_seen."""
+        await self._seen.ask((user_id, at))
+
+    async def memberships(self, user_id: str) -> Sequence[Membership]:
+        """As Store.memberships."""
+        return await self._memberships.ask(user_id)
+
+    async def _ask_users(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, User]]:
+        users = await self._store.users({user_id for user_ids in wanted for user_id in user_ids})
+        return [{user_id: users[user_id] for user_id in user_ids if user_id in users} for user_ids in wanted]
+
+    async def _put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
+        return await self._store.put_users(profiles)
+
+    async def _set_last_seen(self, seen: Sequence[tuple[str, datetime]]) -> Sequence[None]:
+        await self._store.set_all_last_seen(dict(sorted(seen, key=lambda each: each[1])))
+        return [None] * len(seen)
+
+    async def _ask_memberships(self, user_ids: Sequence[str]) -> Sequence[Sequence[Membership]]:
+        if len(user_ids) == 1:
+            return [await self._store.memberships(user_ids[0])]
+        found = await self._store.memberships_of(set(user_ids))
+        return [found.get(user_id, ()) for user_id in user_ids]
+
+
+class _Together(Generic[K, V]):
+    """Asks one kind of question, about many keys at once, one after the other."""
+
+    def __init__(
+        self, ask_all: Callable[[Sequence[K]], Awaitable[Sequence[V]]], at_most: int = MAX_TOGETHER
+    ) -> None:
+        self._ask_all = ask_all
+        self._at_most = at_most
+        self._waiting: list[tuple[K, Future[V]]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    def ask(self, key: K) -> Future[V]:
+        """The answer; a question that was begun is carried through even if nobody waits any more."""
+        future: Future[V] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._run(), name="gathered questions")
+        return future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._ask_next()
+        finally:
+            self._asking = None
+
+    async def _ask_next(self) -> None:
+        batch, self._waiting = self._waiting[: self._at_most], self._waiting[self._at_most :]
+        try:
+            answers = await self._ask_all([key for key, _ in batch])
+        except Exception as error:  # noqa: BLE001  those who wait are told
+            if isinstance(error, Unavailable):  # who came meanwhile has waited as long as one may take
+                batch, self._waiting = batch + self._waiting, []
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
