@@ -11,12 +11,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event, RoomEntered, RoomLeft
 from messaging.domain.models import Conversation, Profile
 from messaging.gateway.follower import Follower
 from messaging.gateway.hub import Hub
+from messaging.gateway.paced import Paced
 from messaging.gateway.tasks import Tasks
 from messaging.service import presence
 from messaging.service.context import Context
@@ -43,6 +45,7 @@ class Attendance:
         self._tasks = tasks
         self._publish = publish
         self._grace_seconds = grace_seconds
+        self._after_grace = Paced(grace_seconds)
         self._wanted: Counter[tuple[str, str]] = Counter()
         """How many sessions (or followers) of a user are in a place."""
         self._rooms: dict[tuple[str, str], tuple[Conversation, Profile]] = {}
@@ -63,8 +66,7 @@ class Attendance:
         """A connection of the user is gone; when it was the last one, wait whether they come back."""
         if follower.sessions or follower.farewell is not None:
             return
-        loop = asyncio.get_running_loop()
-        follower.farewell = loop.call_later(self._grace_seconds, self._gone, follower)
+        follower.farewell = self._after_grace.add(partial(self._gone, follower))
 
     def lost(self, place: str, user_id: str) -> None:
         """A process died and left a user behind that nobody else has."""
@@ -90,8 +92,7 @@ class Attendance:
     def left(self, conversation: Conversation, user: Profile, *, lost: bool) -> None:
         """One session fewer watches it. `lost`: its connection is gone, and may come back."""
         if lost and self._grace_seconds > 0:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._grace_seconds, self._leave, conversation.id, user.id)
+            self._after_grace.add(partial(self._leave, conversation.id, user.id))
         else:
             self._leave(conversation.id, user.id)
 

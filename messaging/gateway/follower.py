@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from messaging.domain.events import MessageSent, MessagesRead, UnreadChanged
 from messaging.domain.models import Kind, Member, Membership
+from messaging.gateway.paced import Errand
 
 if TYPE_CHECKING:
     from messaging.gateway.channel import Channel
@@ -125,7 +126,7 @@ class Follower:
         self.standings: dict[str, Standing] = {}
         self.ready: asyncio.Future[None] | None = None
         """Done when the standings have been loaded."""
-        self.farewell: asyncio.TimerHandle | None = None
+        self.farewell: Errand | None = None
         """Ends the user's presence when no connection comes back in time."""
         self.inbox = Inbox()
         self.hidden: frozenset[str] = frozenset()
@@ -192,9 +193,10 @@ class Follower:
 
     def close(self) -> None:
         """Tell nothing any more."""
-        for timer in (self._timer, self.farewell):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.farewell is not None:
+            self.farewell.cancel()
         self._timer = self.farewell = None
 
     def recount(self, conversation_id: str) -> None:
