@@ -202,7 +202,7 @@ class Session:
         self.farewell = farewell
         self.push = _discard
         self._pending.clear()
-        self._sign_in.close()
+        self._sign_in.end()
         if self.catching_up is not None:
             self.catching_up.close()
         if self.comeback is not None:

@@ -89,6 +89,11 @@ class SignIn:
         self.arm()
         return held
 
+    def end(self) -> None:
+        """The session is gone: call nobody any more."""
+        self.close()
+        self._expired = self._lapsed = self._overflowed = _nothing
+
     def close(self) -> None:
         """Notice nothing any more."""
         if self._timer is not None:
@@ -114,3 +119,7 @@ class SignIn:
     def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
         self.close()
         self._timer = asyncio.get_running_loop().call_later(seconds, then)
+
+
+def _nothing() -> None:
+    """What is done when a token ends whose session is gone."""

@@ -21,6 +21,8 @@ from weakref import WeakKeyDictionary
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
+from messaging.gateway.paced import Paced
+
 LINGER_SECONDS = 0.8
 """How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
 
@@ -118,7 +120,8 @@ class _Deflate:
 
 
 class _Queue(WebSocketDataQueue):
-    """What aiohttp reads is put into this. A text that can be taken at once need not wait in it."""
+    """What aiohttp reads is put into this. A text that can be taken at once need not wait in it; and where
+    many connections break at once, only some are found at their end in one turn of the loop."""
 
     taken: Callable[[str], bool] | None = None
     """Takes a text, or says that it has to wait; must not raise. Only asked while nothing waits."""
@@ -127,6 +130,9 @@ class _Queue(WebSocketDataQueue):
         taken = self.taken
         if taken is None or data.type is not WSMsgType.TEXT or self._buffer or not taken(data.data):
             super().feed_data(data, size)
+
+    def feed_eof(self) -> None:
+        _here().departures.add(super().feed_eof)
 
 
 class _Response(web.WebSocketResponse):
@@ -158,12 +164,13 @@ def _nobody_asked(_payload: bytes) -> None:
 
 
 class _Turn:
-    """The lines of one loop that were sent something in this turn."""
+    """The lines of one loop that were sent something in this turn, and those whose connections broke."""
 
-    __slots__ = ("__weakref__", "lines")
+    __slots__ = ("__weakref__", "departures", "lines")
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self.departures = Paced(0.0)
 
     def end(self) -> None:
         """Write out what was sent."""
@@ -173,6 +180,15 @@ class _Turn:
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
+
+
+def _here() -> _Turn:
+    """That of the running loop."""
+    loop = asyncio.get_running_loop()
+    turn = _turns.get(loop)
+    if turn is None:
+        turn = _turns[loop] = _Turn()
+    return turn
 
 
 class Line:
@@ -206,7 +222,7 @@ class Line:
         self._said_goodbye = False
         self._cut: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._turn = _turns.setdefault(self._loop, _Turn())
+        self._turn = _here()
         self._frames: list[bytes] = []  # of this turn
         self._size = 0
         agreed = ws.headers.get("Sec-WebSocket-Extensions", "")
@@ -350,4 +366,6 @@ class Line:
         if self._cut is not None and (self._tcp.is_closing() or not self._tcp.get_write_buffer_size()):
             self._cut.cancel()
         self._tcp.close()
+        # Rings of references would wait for the garbage collector, which stops everything to look at all.
+        self.when_full, self._pong, self._ws.queue.taken = _nothing, _nobody_asked, None
         return self._ws

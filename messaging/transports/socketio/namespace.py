@@ -108,8 +108,9 @@ class Place:
             return
         self._finished = True
         self.write = self.write_history = _nothing
-        if self.client is not None:
-            self.client.closed(farewell)
+        client, self.client = self.client, None  # a ring of references would wait for the garbage collector
+        if client is not None:
+            client.closed(farewell)
 
     def entered(self, conversation_id: str) -> None:
         """Watch a conversation: be in its room, for what other programs emit."""
