@@ -11,7 +11,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from messaging import app
+from messaging import app, garbage
 from messaging.service.ports import StoreRefused
 from messaging.settings import Settings
 from messaging.transports import doorstep
@@ -49,6 +49,7 @@ async def serve(settings: Settings, worker: app.Worker | None = None) -> None:
     )
     await runner.setup()
     watching = asyncio.create_task(doorstep.watch(runner), name="watch the doorstep")
+    collecting = garbage.begin(lambda: len(service.gateway.sessions))
     try:
         await service.meet(runner)
         await _listen(runner, settings, shared=worker is not None)
@@ -62,6 +63,7 @@ async def serve(settings: Settings, worker: app.Worker | None = None) -> None:
         await service.gateway.drain(DRAIN_SECONDS)
     finally:
         watching.cancel()
+        collecting.cancel()
         await service.part()
         await runner.cleanup()
 

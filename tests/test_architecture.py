@@ -27,6 +27,7 @@ FLOORS = {
     "webhooks": 4,
     "transports": 5,
     "app": 6,
+    "garbage": 6,
     "settings": 6,
     "serving": 6,
     "logs": 6,

@@ -207,9 +207,11 @@ class Session:
             self.catching_up.close()
         if self.comeback is not None:
             self._gateway.recoveries.released(self.comeback, farewell)
+            self.comeback.session = None
         for conversation_id in list(self.watched):
             self.unwatch(conversation_id, lost=True)
         self._gateway.ended(self)
+        self.catching_up = None  # or the two would wait for the garbage collector
         self._notify()
 
     # --- what the gateway and the hub call ---
@@ -327,13 +329,17 @@ class Session:
         """Start a command as soon as it may start; wait for its end unless others may join it in flight."""
         while self._in_flight and not self._may_join(request.command):
             await self._changed()
-        result = await self._gateway.attempt(self._carry_out(request, ref, started))
+        result: Result | Exception
+        try:
+            result = await self._carry_out(request, ref, started)
+        except Exception as error:  # noqa: BLE001  the client is told
+            result = error
         entry = _InFlight(request, ref, started, self._answer_finished)
         self._in_flight.append(entry)
-        if result.done():
-            entry.end_as(result)
-        else:
+        if isinstance(result, Future):
             result.add_done_callback(entry.end_as)
+        else:
+            entry.end(result)
 
     def _begin_at_once(self, request: Request, ref: object | None) -> bool:
         """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
@@ -371,6 +377,7 @@ class Session:
     def _answer(self, entry: _InFlight, outcome: Outcome | BaseException) -> None:
         if not isinstance(outcome, Outcome):
             self._write_refusal(entry, outcome)
+            outcome.__traceback__ = None  # which leads to whatever raised it, and from there back to it
             if isinstance(entry.request.command, CatchUp):
                 # Going live would leave out what was missed, for good. It comes back, and tries again.
                 self.close(UNAVAILABLE)

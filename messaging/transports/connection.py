@@ -286,8 +286,9 @@ class Connection:
         if self._line is not None:
             self._line.end(farewell.code, farewell.reason)
         self._tell_drained()
-        if self.sink is not None:
-            self.sink.closed(farewell)
+        sink, self.sink = self.sink, None  # a ring of references would wait for the garbage collector
+        if sink is not None:
+            sink.closed(farewell)
 
     def _stop(self) -> None:
         self._outbox.clear()
