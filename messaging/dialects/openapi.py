@@ -20,6 +20,12 @@ Document = dict[str, Any]
 
 SECURITY_SCHEMES: Mapping[str, Document] = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "query": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "For downloads only, so that a page can link to them.",
+    },
     "cookie": {
         "type": "apiKey",
         "in": "cookie",
@@ -29,6 +35,7 @@ SECURITY_SCHEMES: Mapping[str, Document] = {
     "metrics": {"type": "http", "scheme": "bearer", "description": "METRICS_TOKEN."},
 }
 
+_IN_QUERY: list[Document] = [{"query": []}]
 _REFUSED = {"$ref": "#/components/responses/Refused"}
 
 _SECURITY: Mapping[Who, list[Document]] = {
@@ -99,12 +106,13 @@ def _base(row: Route[Any] | Page) -> Document:
         "operationId": row.name,
         "summary": row.summary,
         "description": f"For {row.who.value}.",
-        "security": _SECURITY[row.who],
+        "security": _SECURITY[row.who] + (_IN_QUERY if isinstance(row, Route) and row.download else []),
     }
 
 
 def _responses(route: Route[Any]) -> Document:
-    answered = {"description": route.summary, "content": _json(route.answer)}
+    content = {media: {"schema": route.answer} for media in route.media}
+    answered = {"description": route.summary, "content": content}
     statuses = {"200": answered} | ({"201": answered | {"description": "Made"}} if route.makes else {})
     return statuses | {"default": _REFUSED}
 

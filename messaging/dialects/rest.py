@@ -7,10 +7,10 @@ OpenAPI document is made from the same table, so it cannot miss a route.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from messaging.dialects.base import Payload, Request
 from messaging.dialects.forms import Arguments, Schema, from_texts, read
@@ -69,8 +69,36 @@ class Page:
     answer: Payload = field(default_factory=dict)
 
 
+class Writing(Protocol):
+    """Makes the text of one file, from its beginning to its end."""
+
+    media: str
+
+    def begin(self) -> str:
+        """What stands before the first item."""
+
+    def page(self, items: Any) -> str:
+        """The next items."""
+
+    def end(self) -> str:
+        """What stands after the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file that is written while it is taken: `writing` makes text of each of the pages."""
+
+    headers: Mapping[str, str]
+    writing: Writing
+    pages: AsyncIterator[Any]
+
+
 def _never(_reply: Any) -> bool:
     return False
+
+
+def _nothing(_reply: Any) -> Payload:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +114,12 @@ class Route(Generic[R]):
     command: Callable[..., Command]
     """Makes the command from the arguments; may raise InvalidFormat."""
     reply: type[R]
-    shape: Callable[[R], Payload]
+    shape: Callable[[R], Payload] = _nothing
     """Makes the answer's body."""
+    download: Callable[[R], Download] | None = None
+    """Makes a file of the answer instead of a body; its token may stand in the query."""
+    media: tuple[str, ...] = ("application/json",)
+    """What the answer's body is, as media types (RFC 6838)."""
     made: Callable[[R], bool] = _never
     """Whether something was made: 201, otherwise 200."""
     makes: bool = False
@@ -131,9 +163,17 @@ class Route(Generic[R]):
 
     def respond(self, reply: Reply) -> Response:
         """The answer of a command that was carried out; TypeError for a reply that it does not have."""
+        kept = self._own(reply)
+        return Response(status=201 if self.made(kept) else 200, body=self.shape(kept))
+
+    def file(self, reply: Reply) -> Download | None:
+        """The file that is the answer, where it is one; TypeError as in `respond`."""
+        return self.download(self._own(reply)) if self.download is not None else None
+
+    def _own(self, reply: Reply) -> R:
         if not isinstance(reply, self.reply):
             raise TypeError(f"{self.name} cannot be answered with {type(reply).__name__}")
-        return Response(status=201 if self.made(reply) else 200, body=self.shape(reply))
+        return reply
 
 
 def refusal(request: Request | None, error: ClientError, *, status: int | None = None) -> Response:

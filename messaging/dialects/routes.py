@@ -8,6 +8,7 @@ from messaging.dialects import bodies, camel, envelopes, personal
 from messaging.dialects.answers import CURSOR, FLAG, NUMBER, SUCCESS, items, reference, shape
 from messaging.dialects.rest import Route, Who
 from messaging.dialects.routes_admin import ADMIN_ROUTES
+from messaging.dialects.routes_exports import EXPORT_ROUTES
 from messaging.dialects.routes_moderation import MODERATION_ROUTES
 from messaging.domain.commands import (
     ChangeConversation,
@@ -312,4 +313,5 @@ ROUTES: tuple[Route[Any], ...] = (
     *ADMIN_ROUTES,
     *personal.ROUTES,
     *MODERATION_ROUTES,
+    *EXPORT_ROUTES,
 )

@@ -6,6 +6,8 @@ Everything in here has been checked for form (types, lengths, ids), nothing for 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from messaging.domain.models import Attachment, ContentType, Identity, Kind, Profile, Role, Status
 from messaging.domain.values import dataclass
 
@@ -170,6 +172,22 @@ class SearchMessages:
     conversation_id: str | None = None
     limit: int = DEFAULT_FOUND
     next: str | None = None
+
+
+class ExportForm(StrEnum):
+    """In what form a conversation leaves the house: for programs, for spreadsheets, for people."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    HTML = "html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConversation:
+    """All messages of a conversation, up to now."""
+
+    conversation_id: str
+    form: ExportForm = ExportForm.JSONL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,6 +459,7 @@ Command = (
     | Ping
     | LoadHistory
     | SearchMessages
+    | ExportConversation
     | ListConversations
     | GetConversation
     | ListOnlineUsers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 
+from messaging.domain.commands import ExportForm
 from messaging.domain.events import MessagesRead
 from messaging.domain.models import (
     ConnectionView,
@@ -76,6 +78,17 @@ class Found:
 
     messages: tuple[MessageView, ...]
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationExport:
+    """A conversation, whose `pages` are read while they are taken: by rising seq, up to what was there `at`
+    that time. A page may raise a ClientError instead; then what was taken is not all."""
+
+    view: ConversationView
+    form: ExportForm
+    at: datetime
+    pages: AsyncIterator[tuple[MessageView, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +274,7 @@ Reply = (
     | Sent
     | HistoryPage
     | Found
+    | ConversationExport
     | Marked
     | ConversationList
     | ConversationReply

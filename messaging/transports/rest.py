@@ -70,16 +70,18 @@ class Rest:
 
     def _serving(self, route: rest.Route[Any]) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            identity = await self._sign_in(request)
+            identity = await self._sign_in(request, in_query=route.download is not None)
             body = await _body(request)
             asked = route.request(request.match_info, request.query, body)
             if asked.command is None:
                 return _response(rest.refusal(asked, asked.error or InvalidFormat()))
-            return await self._answer(route, asked, identity)
+            return await self._answer(request, route, asked, identity)
 
         return serve
 
-    async def _answer(self, route: rest.Route[Any], asked: Request, identity: Identity) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, route: rest.Route[Any], asked: Request, identity: Identity
+    ) -> web.StreamResponse:
         actor = Actor(identity=identity, service=identity.service, admin=identity.admin)
         started = time.monotonic()
         try:
@@ -89,7 +91,29 @@ class Rest:
             self._gateway.metrics.failed(REST, refusal.code)
             return _response(rest.refusal(asked, refusal))
         self._gateway.count(REST, asked, started)
+        if (file := route.file(outcome.reply)) is not None:
+            return await self._send(request, file)
         return _response(route.respond(outcome.reply))
+
+    async def _send(self, request: web.Request, file: rest.Download) -> web.StreamResponse:
+        """Write a file page by page, as fast as the client takes it: so there is never more than one page.
+
+        What goes wrong after the beginning cuts the connection, so that nobody takes a part for the whole.
+        """
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        headers = {**file.headers, **self._origins.headers(origin, host, preflight=False)}
+        response = web.StreamResponse(headers={**headers, "Content-Type": file.writing.media})
+        await response.prepare(request)
+        try:
+            if request.method != "HEAD":
+                await _write(response, file)
+        except ConnectionError:
+            pass  # the client has gone
+        except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
+            self._gateway.refusal_of(error)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
 
     async def token(self, request: web.Request) -> web.StreamResponse:
         """The token of the HttpOnly cookie, for a page of ours to sign in over a socket with."""
@@ -146,8 +170,10 @@ class Rest:
         except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
             return _response(rest.refusal(None, self._gateway.refusal_of(error)))
 
-    async def _sign_in(self, request: web.Request) -> Identity:
+    async def _sign_in(self, request: web.Request, *, in_query: bool = False) -> Identity:
         token = bearer(request.headers.get("Authorization", ""))
+        if not token and in_query:
+            token = request.query.get("token", "")
         if not token and self._trusts_cookie(request):
             token = request.cookies.get(COOKIE)
         return await self._entrance.sign_in(token, self._peer(request), REST)
@@ -188,6 +214,20 @@ async def _body(request: web.Request) -> object:
         return strict_json.loads(data)
     except ValueError:
         raise InvalidFormat("The body must be JSON.") from None
+
+
+async def _write(response: web.StreamResponse, file: rest.Download) -> None:
+    await _write_text(response, file.writing.begin())
+    async for items in file.pages:
+        await _write_text(response, file.writing.page(items))
+    await _write_text(response, file.writing.end())
+    await response.write_eof()
+
+
+async def _write_text(response: web.StreamResponse, text: str) -> None:
+    """As bytes; each write is one chunk, and waits until the client has taken most of those before."""
+    if text:
+        await response.write(text.encode())
 
 
 def _response(response: rest.Response) -> web.Response:

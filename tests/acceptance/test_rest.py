@@ -106,6 +106,7 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "POST /api/messages/read", {"messageIds": ["<message>"]}, 200, {"success", "totalUnread"}),
         ("bob", "POST /api/messages/read", {"conversationId": "<group>"}, 200, {"success", "totalUnread"}),
     ],
+    "exportConversation": [],  # a file: see test_export.py
     "searchMessages": [
         ("bob", "GET /api/search?q=h%C3%A9l", None, 200, {"messages", "next"}),
         ("service", "GET /api/search?q=hello&conversationId=<group>", None, 200, {"messages", "next"}),
@@ -185,6 +186,10 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("stranger", "POST /api/messages/read", {"messageId": "<message>"}, 404, "MESSAGE_NOT_FOUND"),
         ("bob", "POST /api/messages/read", {}, 400, "INVALID_FORMAT"),
     ],
+    "exportConversation": [
+        ("stranger", f"GET {GROUP}/export", None, 404, "ROOM_NOT_FOUND"),
+        ("bob", f"GET {GROUP}/export?format=pdf", None, 400, "INVALID_FORMAT"),
+    ],
     "searchMessages": [
         ("bob", "GET /api/search", None, 400, "INVALID_FORMAT"),
         ("bob", "GET /api/search?q=!", None, 400, "INVALID_FORMAT"),
@@ -238,7 +243,7 @@ async def test_a_route_wants_a_good_token(stage: Stage, route: Any) -> None:
         answer = await stage.rest(route.method, path, user=None, headers=headers)
         assert (answer.status, answer.code) == (401, "AUTH_FAILED")
     in_query = await stage.rest(route.method, f"{path}?token={token('1')}", user=None)
-    assert in_query.status == 401
+    assert (in_query.status == 401) is (route.download is None)
 
 
 async def test_errors_repeat_what_was_named(stage: Stage) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from messaging.domain.commands import ExportForm
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
@@ -53,6 +55,7 @@ from messaging.domain.replies import (
     BlockReply,
     ConnectionList,
     ContactList,
+    ConversationExport,
     ConversationList,
     ConversationReply,
     Done,
@@ -244,6 +247,13 @@ def events() -> list[Event]:
     ]
 
 
+async def no_pages() -> AsyncIterator[tuple[MessageView, ...]]:
+    """The pages of an empty conversation."""
+    empty: tuple[tuple[MessageView, ...], ...] = ()
+    for page in empty:
+        yield page
+
+
 def replies() -> list[Reply]:
     """Every class of reply, in all its forms."""
     return [
@@ -258,6 +268,7 @@ def replies() -> list[Reply]:
         HistoryPage(conversation=None, with_user="bob"),
         Found(messages=VIEWS, next="123"),
         Found(messages=()),
+        *(ConversationExport(view=SHARED_VIEW, form=form, at=NOW, pages=no_pages()) for form in ExportForm),
         Marked(total_unread=2, again=(READ,)),
         Marked(total_unread=0),
         ConversationList(conversations=(VIEW, BARE_VIEW), total_unread=2, next="x"),

@@ -22,6 +22,8 @@ from messaging.domain.commands import (
     CreateConversation,
     DeleteConversation,
     DisconnectUser,
+    ExportConversation,
+    ExportForm,
     FindUsers,
     GetConversation,
     GetStats,
@@ -57,6 +59,13 @@ every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.n
 PLACES = {"id": "1", "userId": "5"}
 
 REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
+    (
+        "exportConversation",
+        {"id": "1"},
+        {"format": "csv"},
+        None,
+        ExportConversation(conversation_id="1", form=ExportForm.CSV),
+    ),
     (
         "searchMessages",
         {},
@@ -307,6 +316,8 @@ def test_every_answer_is_as_its_document_says(route: Route[Any]) -> None:
     assert answered
     check = validator(route.answer)
     for reply in answered:
+        if route.file(reply) is not None:  # has no body: see test_exports.py
+            continue
         response = route.respond(reply)
         check.validate(json.loads(json.dumps(response.body)))
         assert response.status == 200 or route.makes
