@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -72,9 +72,21 @@ def begun(
 
 async def keep_new(ctx: Context, conversation: Conversation, members: Sequence[Member] = ()) -> bool:
     """Keep a new group or room; False where there is one of this id already."""
-    if not await ctx.store.save(conversation, put=members):
+    hooks = ctx.hooks.made(CONVERSATION_CREATED, lane=conversation.id)
+    if not await ctx.store.save(conversation, put=members, hooks=hooks):
         return False
-    await ctx.hooks.keep(CONVERSATION_CREATED, lane=conversation.id)
+    ctx.hooks.kept()
+    return True
+
+
+async def keep_changed(
+    ctx: Context, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+) -> bool:
+    """Keep a changed conversation with changes of its members; False where another change was first."""
+    hooks = ctx.hooks.made(CONVERSATION_UPDATED, lane=conversation.id)
+    if not await ctx.store.save(conversation, put=put, remove=remove, hooks=hooks):
+        return False
+    ctx.hooks.kept()
     return True
 
 
@@ -107,7 +119,6 @@ async def newcomers(
 
 async def changed(ctx: Context, conversation: Conversation) -> tuple[Event, ...]:
     """What is told when a conversation was changed."""
-    await ctx.hooks.keep(CONVERSATION_UPDATED, lane=conversation.id)
     view = await conversation_view(ctx, conversation)
     return (ConversationChanged(view=view, at=ctx.clock()),)
 

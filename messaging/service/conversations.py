@@ -27,6 +27,7 @@ from messaging.service.changing import (
     added,
     begun,
     changed,
+    keep_changed,
     keep_new,
     newcomers,
     next_version,
@@ -104,7 +105,7 @@ async def change_conversation(ctx: Context, actor: Actor, command: ChangeConvers
         new = _updated(ctx, old, name=command.name, private=command.private)
         if (new.name, new.private) == (old.name, old.private):
             return await shown(ctx, actor, old)
-        return await shown(ctx, actor, new, await changed(ctx, new)) if await ctx.store.save(new) else None
+        return await shown(ctx, actor, new, await changed(ctx, new)) if await keep_changed(ctx, new) else None
 
     return await retried(change)
 
@@ -112,10 +113,11 @@ async def change_conversation(ctx: Context, actor: Actor, command: ChangeConvers
 async def delete_conversation(ctx: Context, actor: Actor, command: DeleteConversation) -> Outcome:
     """Delete a group or room with all that is in it."""
     conversation = await permitted(ctx, actor, command.conversation_id, Action.DELETE)
-    await ctx.store.delete(conversation.id)
     now = ctx.clock()
     gone = {"id": conversation.id, "kind": conversation.kind.value, "deletedAt": iso(now)}
-    await ctx.hooks.keep(CONVERSATION_DELETED, lane=conversation.id, data={"conversation": gone})
+    hooks = ctx.hooks.made(CONVERSATION_DELETED, lane=conversation.id, data={"conversation": gone})
+    await ctx.store.delete(conversation.id, hooks=hooks)
+    ctx.hooks.kept()
     return Outcome(reply=Done(), events=(ConversationDeleted(conversation=conversation, at=now),))
 
 
@@ -198,7 +200,7 @@ async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Co
     new = _updated(ctx, old, name=command.name, private=command.private, joining=len(joining))
     if (new.name, new.private) == (old.name, old.private) and not joining:
         return await shown(ctx, actor, old)
-    if not await ctx.store.save(new, put=await newcomers(ctx, old.id, joining, ctx.clock())):
+    if not await keep_changed(ctx, new, put=await newcomers(ctx, old.id, joining, ctx.clock())):
         return None
     events = (*await added(ctx, actor, new, joining), *await changed(ctx, new))
     return await shown(ctx, actor, new, events)

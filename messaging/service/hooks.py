@@ -1,9 +1,10 @@
 """Hooks: what webhooks are told, kept in the store until it has been.
 
-    await ctx.hooks.keep("message.reported", lane=conversation_id, message_id=message.id, data={"reason": …})
+    hooks = ctx.hooks.made("message.reported", lane=conversation_id, message_id=…, data={"reason": …})
+    await ctx.store.add_report(report, hooks=hooks)
 
-What a handler keeps before it returns is told although the process should die right after: at least once, in
-the order of its lane. Messages carry their own mark (`Draft.hook`), so a send costs no second write.
+What is kept together with what happened is told although the process should die right after: at least once,
+in the order of its lane. Messages carry their own mark (`Draft.hook`), so a send costs no second write.
 Delivery is `messaging/webhooks/`.
 """
 
@@ -62,13 +63,28 @@ class Hooks:
         data: Mapping[str, object] | None = None,
         message_id: int | None = None,
     ) -> None:
-        """Keep something to be told; nothing where nobody wants it. `lane` is mostly the conversation's id.
+        """Keep something to be told; nothing where nobody wants it. Durable when this returns; raises
+        Unavailable. Arguments as those of `made`."""
+        if hooks := self.made(type, lane=lane, data=data, message_id=message_id):
+            await self._store.keep_hooks(hooks)
+            self.kept()
 
-        `data` is JSON; with `message_id` the message is added to it, as it is when it is told. Durable when
-        this returns; raises Unavailable.
+    def made(
+        self,
+        type: str,  # noqa: A002  as it is called on the wire
+        *,
+        lane: str,
+        data: Mapping[str, object] | None = None,
+        message_id: int | None = None,
+    ) -> tuple[Hook, ...]:
+        """What the store is to keep together with what happened (`Store.save`, `Store.change`); nothing where
+        nobody wants it.
+
+        `lane` is mostly the conversation's id. `data` is JSON; with `message_id` the message is added to it,
+        as it is when it is told.
         """
         if type not in self.wanted:
-            return
+            return ()
         hook = Hook(
             id=self._ids.next(),
             lane=lane,
@@ -78,8 +94,7 @@ class Hooks:
             message_id=message_id,
             trace=tracing.current(),
         )
-        await self._store.keep_hooks([hook])
-        self.kept()
+        return (hook,)
 
 
 def iso(at: datetime) -> str:

@@ -8,7 +8,16 @@ from messaging.domain.models import Kind
 from messaging.domain.permissions import Action
 from messaging.domain.replies import Done
 from messaging.service.blocking import refuse_blocked
-from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
+from messaging.service.changing import (
+    added,
+    changed,
+    keep_changed,
+    newcomers,
+    next_version,
+    permitted,
+    retried,
+    shown,
+)
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
 from messaging.service.notifications import GROUP_INVITE, notify_all, of_group
@@ -46,7 +55,7 @@ async def accept_invitation(ctx: Context, actor: Actor, command: AcceptInvitatio
             raise RoomNotFound
         new = next_version(ctx, group, joining=1)
         members = await newcomers(ctx, group.id, [actor.user_id], new.updated_at)
-        if not await ctx.store.save(new, put=members):
+        if not await keep_changed(ctx, new, put=members):
             return None
         events = (*await added(ctx, actor, new, [actor.user_id]), *await changed(ctx, new))
         return await shown(ctx, actor, new, events)

@@ -11,7 +11,16 @@ from messaging.domain.models import Conversation, Kind, Member, Role
 from messaging.domain.permissions import Action
 from messaging.domain.replies import Done
 from messaging.service.blocking import refuse_blocked
-from messaging.service.changing import added, changed, newcomers, next_version, permitted, retried, shown
+from messaging.service.changing import (
+    added,
+    changed,
+    keep_changed,
+    newcomers,
+    next_version,
+    permitted,
+    retried,
+    shown,
+)
 from messaging.service.context import Context, Outcome
 from messaging.service.users import ensure_users
 
@@ -54,7 +63,7 @@ async def remove_member(ctx: Context, actor: Actor, command: RemoveMember) -> Ou
 
 async def _remove(ctx: Context, group: Conversation, member: Member) -> Outcome | None:
     new = next_version(ctx, group, joining=-1)
-    if not await ctx.store.save(new, put=await _heirs(ctx, member), remove=[member.user_id]):
+    if not await keep_changed(ctx, new, put=await _heirs(ctx, member), remove=[member.user_id]):
         return None
     gone = MemberRemoved(user_id=member.user_id, conversation=new, at=ctx.clock())
     return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
@@ -68,7 +77,7 @@ async def _add(ctx: Context, actor: Actor, command: PutMember, group: Conversati
     await refuse_blocked(ctx, actor, command.user_id)
     new = next_version(ctx, group, joining=1)
     [newcomer] = await newcomers(ctx, group.id, [command.user_id], new.updated_at)
-    if not await ctx.store.save(new, put=[_with_role(newcomer, role)]):
+    if not await keep_changed(ctx, new, put=[_with_role(newcomer, role)]):
         return None
     events = (*await added(ctx, actor, new, [command.user_id]), *await changed(ctx, new))
     return await shown(ctx, actor, new, events, created=True)
@@ -84,7 +93,7 @@ async def _change(
         if member.role is Role.OWNER and group.member_count == 1:
             raise Conflict("Who is alone in a group stays its owner.")
         group = next_version(ctx, group)
-        if not await ctx.store.save(group, put=[_with_role(member, command.role), *heirs]):
+        if not await keep_changed(ctx, group, put=[_with_role(member, command.role), *heirs]):
             return None
         events = await changed(ctx, group)
     return await shown(ctx, actor, group, events)

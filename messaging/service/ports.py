@@ -27,6 +27,7 @@ from messaging.domain.models import (
     Conversation,
     Draft,
     Edit,
+    Hook,
     Identity,
     Member,
     Membership,
@@ -104,22 +105,28 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
     # conversations
 
     async def save(
-        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+        self,
+        conversation: Conversation,
+        *,
+        put: Sequence[Member] = (),
+        remove: Collection[str] = (),
+        hooks: Sequence[Hook] = (),
     ) -> bool:
         """Store a conversation and changes of its members, all or nothing, if nobody was faster.
 
         `conversation.version` is 1 for a new one, else the stored one's plus 1. False, and nothing is
         changed, when the stored version is another (or the new one is there already). Of a member in
         `put` who is one already only the role changes. A new member's `cursor` and `own_read` apply
-        unless they had read further before. The caller sets `member_count`. Invitations of those in `put` are
-        used up by it, and of those in `remove` revoked.
+        unless they had read further before. `hooks` are kept with it, all or nothing. The caller sets
+        `member_count`. Invitations of those in `put` are used up by it, and of those in `remove` revoked.
         """
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, if there is one."""
 
-    async def delete(self, conversation_id: str) -> bool:
-        """Remove a conversation with its members, messages and reads; whether it was there."""
+    async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
+        """Remove a conversation with its members, messages and reads; whether it was there. `hooks` are kept
+        if it was, and with its going."""
 
     async def member(self, conversation_id: str, user_id: str) -> Member | None:
         """A user's place in a conversation, if they are a member."""
@@ -186,7 +193,9 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
 
     # changes
 
-    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
+    async def change(
+        self, message: Message, change: Change, *, before: str | None = None, hooks: Sequence[Hook] = ()
+    ) -> Changed | None:
         """Store what becomes of a message, as its conversation's next change; None if another was first.
 
         `message` is what it will be; its `rev` is the one that it had when that was decided. None, and
@@ -195,8 +204,8 @@ class Store(Duties, Finding, Inbox, Moderation, Protocol):
         nothing else of a message ever changes.
 
         Changes of one conversation get rising `rev`, without gaps, and when n can be read so can every one
-        below it, also while other processes write. `before` is kept as what an edit replaced. With a deletion
-        all that is kept of the message's earlier content goes, too.
+        below it, also while other processes write. `before` is kept as what an edit replaced, `hooks` with
+        it, all or nothing. With a deletion all that is kept of the message's earlier content goes, too.
 
         This is the only way by which a message changes: what is derived from its content (an index for
         searching, an export) has to follow EDITED and DELETED here, within the same transaction. Whoever

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from messaging.domain.models import Hook
 from messaging.domain.moderation import Block, Report
 
 
@@ -44,8 +45,9 @@ class Blocks(Protocol):
 class Reports(Protocol):
     """What users told the operators of messages. One report of a message for each user."""
 
-    async def add_report(self, report: Report) -> Report:
-        """Keep a report; or give the one of this message that its reporter had made before."""
+    async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:
+        """Keep a report, and `hooks` with it; or give the one of this message that its reporter had made
+        before."""
 
     async def reports(self, *, limit: int, before: int | None = None) -> Sequence[Report]:
         """The last `limit` reports below id `before` (None: of all), the newest first."""

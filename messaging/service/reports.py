@@ -35,10 +35,10 @@ async def report_message(ctx: Context, actor: Actor, command: ReportMessage) -> 
         reason=command.reason,
         at=ctx.clock(),
     )
-    kept = await ctx.store.add_report(wanted)
-    if kept.id == wanted.id:
-        data = {"reportId": str(kept.id), "reporterId": kept.reporter_id, "reason": kept.reason}
-        await ctx.hooks.keep(MESSAGE_REPORTED, lane=message.conversation_id, message_id=message.id, data=data)
+    data = {"reportId": str(wanted.id), "reporterId": wanted.reporter_id, "reason": wanted.reason}
+    hooks = ctx.hooks.made(MESSAGE_REPORTED, lane=message.conversation_id, message_id=message.id, data=data)
+    kept = await ctx.store.add_report(wanted, hooks=hooks)
+    ctx.hooks.kept()
     return Outcome(reply=ReportReply(report=kept, created=kept.id == wanted.id))
 
 

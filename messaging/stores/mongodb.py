@@ -29,6 +29,7 @@ from messaging.domain.models import (
     Conversation,
     Draft,
     Edit,
+    Hook,
     Member,
     Membership,
     Message,
@@ -176,10 +177,15 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
 
     @answering
     async def save(
-        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+        self,
+        conversation: Conversation,
+        *,
+        put: Sequence[Member] = (),
+        remove: Collection[str] = (),
+        hooks: Sequence[Hook] = (),
     ) -> bool:
         """See `Store.save`."""
-        return await self._conversations.save(conversation, put, remove)
+        return await self._conversations.save(conversation, put, remove, hooks)
 
     @answering
     async def conversation(self, conversation_id: str) -> Conversation | None:
@@ -187,11 +193,11 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
         found = await self._found_conversations.find_one({"_id": conversation_id})
         return conversation_from(found) if found else None
 
-    async def delete(self, conversation_id: str) -> bool:
+    async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Each of its steps has the client's timeout: there may be many messages."""
         with self._working():
             try:
-                return await self._conversations.delete(conversation_id)
+                return await self._conversations.delete(conversation_id, hooks)
             finally:
                 self._appender.forget(conversation_id)
 
@@ -351,9 +357,11 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
     # changes
 
     @answering
-    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
+    async def change(
+        self, message: Message, change: Change, *, before: str | None = None, hooks: Sequence[Hook] = ()
+    ) -> Changed | None:
         """See `Store.change`."""
-        return await self._changes.change(message, change, before)
+        return await self._changes.change(message, change, before, hooks)
 
     @answering
     async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:

@@ -16,8 +16,9 @@ from typing import Final
 from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
-from messaging.domain.models import Change, Changed, ChangeKind, Edit, Message
+from messaging.domain.models import Change, Changed, ChangeKind, Edit, Hook, Message
 from messaging.stores.mongodb_documents import (
     Document,
     change_document,
@@ -25,6 +26,7 @@ from messaging.stores.mongodb_documents import (
     edit_from,
     message_changes,
 )
+from messaging.stores.mongodb_hooks import insert_hooks
 
 _EDIT: Final = {"kind": ChangeKind.EDITED.value, "before": {"$exists": True}}
 
@@ -38,23 +40,27 @@ class Changes:
 
     def __init__(self, client: AsyncMongoClient[Document], database: AsyncDatabase[Document]) -> None:
         self._client = client
+        self._database = database
         self._conversations = database["conversations"]
         self._messages = database["messages"]
         self._changes = database["changes"]
 
-    async def change(self, message: Message, made: Change, before: str | None) -> Changed | None:
+    async def change(
+        self, message: Message, made: Change, before: str | None, hooks: Sequence[Hook]
+    ) -> Changed | None:
         """See `Store.change`."""
 
         async def work(session: AsyncClientSession) -> Changed:
             counted = await self._count(made, session)
             await self._replace(message, counted.rev, session)
             await self._keep(counted, before, session)
+            await insert_hooks(self._database, hooks, session)
             return Changed(message=replace(message, rev=counted.rev), change=counted)
 
         try:
             async with self._client.start_session() as session:
                 return await session.with_transaction(work)
-        except _Beaten:
+        except (_Beaten, DuplicateKeyError):  # the latter: another hook has the id of one of these
             return None
 
     async def _count(self, made: Change, session: AsyncClientSession) -> Change:

@@ -20,9 +20,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.errors import Unavailable
-from messaging.domain.models import Conversation, Member
+from messaging.domain.models import Conversation, Hook, Member
 from messaging.stores.mongodb_append import TRUST_SECONDS
 from messaging.stores.mongodb_documents import Document, conversation_fields
+from messaging.stores.mongodb_hooks import insert_hooks
 
 _LINGER_SECONDS: Final = TRUST_SECONDS + 0.5
 """After this long no process writes to the old conversation any more; half a second for writes under way."""
@@ -43,13 +44,20 @@ class Conversations:
         self._client = client
         self._database = database
 
-    async def save(self, conversation: Conversation, put: Sequence[Member], remove: Collection[str]) -> bool:
+    async def save(
+        self,
+        conversation: Conversation,
+        put: Sequence[Member],
+        remove: Collection[str],
+        hooks: Sequence[Hook] = (),
+    ) -> bool:
         """See `Store.save`."""
         if conversation.version == 1:
             await self._await_deletion(conversation.id)
 
         async def change(session: AsyncClientSession) -> None:
             await self._put_conversation(conversation, session)
+            await insert_hooks(self._database, hooks, session)
             if put:
                 await self._put_members(conversation.id, put, session)
             if remove:
@@ -90,18 +98,27 @@ class Conversations:
         if cursors := [_raise_cursor(conversation_id, member) for member in new if member.cursor > 0]:
             await self._database["cursors"].bulk_write(cursors, session=session)
 
-    async def delete(self, conversation_id: str) -> bool:
+    async def delete(self, conversation_id: str, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Takes `_LINGER_SECONDS` and more; the conversation is gone at once."""
         conversations = self._database["conversations"]
         if await conversations.find_one({"_id": conversation_id}, {"_id": True}) is None:
             return False
         mark = {"$set": {"at": datetime.now(UTC)}}
         await self._database["deletions"].update_one({"_id": conversation_id}, mark, upsert=True)
-        result = await conversations.delete_one({"_id": conversation_id})
-        if result.deleted_count == 0:
+        if not await self._delete_conversation(conversation_id, hooks):
             return False  # another deleter was faster, and cleans up
         await self._clean(conversation_id)
         return True
+
+    async def _delete_conversation(self, conversation_id: str, hooks: Sequence[Hook]) -> bool:
+        async def work(session: AsyncClientSession) -> bool:
+            gone = await self._database["conversations"].delete_one({"_id": conversation_id}, session=session)
+            if gone.deleted_count:
+                await insert_hooks(self._database, hooks, session)
+            return gone.deleted_count == 1
+
+        async with self._client.start_session() as session:
+            return await session.with_transaction(work)
 
     async def _clean(self, conversation_id: str) -> None:
         whole = {"conversationId": conversation_id}

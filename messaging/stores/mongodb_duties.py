@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from pymongo import InsertOne, ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -17,9 +17,9 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Disconnection, Hook
 from messaging.stores.mongodb_base import MongoBase, answering
-from messaging.stores.mongodb_documents import Document, Stored, message_from
+from messaging.stores.mongodb_documents import Document, Stored
+from messaging.stores.mongodb_hooks import hook_document, hook_from, message_hook_from
 
-_MESSAGE_CREATED: Final = "message.created"
 _ATTEMPTS: Final = 50
 _PAUSE_SECONDS: Final = 0.02
 _DUPLICATE_KEY: Final = 11000
@@ -86,7 +86,7 @@ class MongoDuties(MongoBase):
         """See `Duties.keep_hooks`."""
         if not hooks:
             return
-        new = [InsertOne(_hook_document(each)) for each in hooks]
+        new = [InsertOne(hook_document(each)) for each in hooks]
         try:
             await self._database["hooks"].bulk_write(new, ordered=False)
         except BulkWriteError as error:
@@ -120,8 +120,8 @@ class MongoDuties(MongoBase):
         """See `Duties.hooks`."""
         messages = self._database["messages"].find({"hooked": lane}).sort("seq", 1).limit(limit)
         others = self._database["hooks"].find({"lane": lane}).sort("_id", 1).limit(limit)
-        found = [_message_hook_from(each) async for each in messages]
-        return found + [_hook_from(each) async for each in others]
+        found = [message_hook_from(each) async for each in messages]
+        return found + [hook_from(each) async for each in others]
 
     @answering
     async def drop_hooks(self, hooks: Sequence[Hook]) -> None:
@@ -140,44 +140,4 @@ def _disconnection_from(document: Stored) -> Disconnection:
         user_id=document["_id"],
         number=document["number"],
         revoked_before=document.get("revokedBefore"),
-    )
-
-
-def _hook_document(hook: Hook) -> Document:
-    document: dict[str, Any] = {
-        "_id": hook.id,
-        "lane": hook.lane,
-        "type": hook.type,
-        "at": hook.at,
-        "data": hook.data,
-    }
-    if hook.message_id is not None:
-        document["messageId"] = hook.message_id
-    if hook.trace:
-        document["trace"] = hook.trace
-    return document
-
-
-def _hook_from(document: Stored) -> Hook:
-    return Hook(
-        id=document["_id"],
-        lane=document["lane"],
-        type=document["type"],
-        at=document["at"],
-        data=document["data"],
-        message_id=document.get("messageId"),
-        trace=document.get("trace", ""),
-    )
-
-
-def _message_hook_from(document: Stored) -> Hook:
-    message = message_from(document)
-    return Hook(
-        id=message.id,
-        lane=message.conversation_id,
-        type=_MESSAGE_CREATED,
-        at=message.created_at,
-        message_id=message.id,
-        message=message,
-        trace=document.get("hookTrace", ""),
     )

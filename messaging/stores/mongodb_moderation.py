@@ -10,10 +10,12 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
+from messaging.domain.models import Hook
 from messaging.domain.moderation import Block, Report
 from messaging.service.ports_moderation import Positions
 from messaging.stores.mongodb_base import answering
 from messaging.stores.mongodb_documents import Document, Stored
+from messaging.stores.mongodb_hooks import insert_hooks
 from messaging.stores.mongodb_inbox import MongoInbox
 
 MODERATION_INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
@@ -85,10 +87,16 @@ class MongoModeration(MongoInbox):
         return frozenset([each[name] async for each in found for name in ("userId", "blockedId")]) - {user_id}
 
     @answering
-    async def add_report(self, report: Report) -> Report:
+    async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:
         """See `Reports.add_report`."""
+
+        async def work(session: AsyncClientSession) -> None:
+            await self._database["reports"].insert_one(_report_document(report), session=session)
+            await insert_hooks(self._database, hooks, session)
+
         try:
-            await self._database["reports"].insert_one(_report_document(report))
+            async with self._client.start_session() as session:
+                await session.with_transaction(work)
         except DuplicateKeyError:
             mine = {"messageId": report.message_id, "reporterId": report.reporter_id}
             there = await self._database["reports"].find_one(mine)

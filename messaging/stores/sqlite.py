@@ -25,6 +25,7 @@ from messaging.domain.models import (
     Conversation,
     Draft,
     Edit,
+    Hook,
     Member,
     Membership,
     Message,
@@ -85,15 +86,20 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
     # conversations
 
     async def save(
-        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+        self,
+        conversation: Conversation,
+        *,
+        put: Sequence[Member] = (),
+        remove: Collection[str] = (),
+        hooks: Sequence[Hook] = (),
     ) -> bool:
-        return await self._write(writes.save, conversation, put, remove)
+        return await self._write(writes.save, conversation, put, remove, hooks)
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         return await self._read(reads.conversation, conversation_id)
 
-    async def delete(self, conversation_id: str) -> bool:
-        return await self._write(writes.delete, conversation_id)
+    async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
+        return await self._write(writes.delete, conversation_id, hooks)
 
     async def member(self, conversation_id: str, user_id: str) -> Member | None:
         return await self._read(reads.member, conversation_id, user_id)
@@ -151,8 +157,10 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
 
     # changes
 
-    async def change(self, message: Message, change: Change, *, before: str | None = None) -> Changed | None:
-        return await self._write(changes.change, message, change, before)
+    async def change(
+        self, message: Message, change: Change, *, before: str | None = None, hooks: Sequence[Hook] = ()
+    ) -> Changed | None:
+        return await self._write(changes.change, message, change, before, hooks)
 
     async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:
         return await self._read(changes.changes, conversation_id, after, limit)

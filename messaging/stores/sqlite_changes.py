@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from messaging.domain.models import Change, Changed, ChangeKind, Edit, Message
+from messaging.domain.models import Change, Changed, ChangeKind, Edit, Hook, Message
+from messaging.stores import sqlite_hooks as hooks
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 
 
-def change(db: sqlite3.Connection, message: Message, made: Change, before: str | None) -> Changed | None:
+def change(
+    db: sqlite3.Connection, message: Message, made: Change, before: str | None, kept_with_it: Sequence[Hook]
+) -> Changed | None:
     rev = reads.last_rev(db, made.conversation_id) + 1
     reacted = made.kind in (ChangeKind.REACTED, ChangeKind.UNREACTED)
     if not (_replace_reactions if reacted else _replace)(db, message, rev):
@@ -20,6 +23,7 @@ def change(db: sqlite3.Connection, message: Message, made: Change, before: str |
     if made.kind is ChangeKind.DELETED:
         db.execute("UPDATE changes SET before = NULL WHERE message_id = ?", (message.id,))
     _insert(db, made, before)
+    hooks.keep(db, kept_with_it)
     db.execute("UPDATE conversations SET last_rev = ? WHERE id = ?", (rev, made.conversation_id))
     return Changed(message=replace(message, rev=rev), change=made)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from messaging.domain.models import Disconnection, Hook
+from messaging.stores import sqlite_hooks as jobs
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
 
-_MESSAGE_CREATED = "message.created"
 _FULL = 2
 """`PRAGMA synchronous`: what is committed is on disk."""
 
@@ -42,16 +42,16 @@ class SqliteDuties(SqliteBase):
         return True
 
     async def keep_hooks(self, hooks: Sequence[Hook]) -> None:
-        await self._write(_keep_hooks, list(hooks))
+        await self._write(jobs.keep, list(hooks))
 
     async def hook_lanes(self, *, after: str, limit: int) -> Sequence[str]:
-        return await self._read(_hook_lanes, after, limit)
+        return await self._read(jobs.lanes, after, limit)
 
     async def hooks(self, lane: str, *, limit: int) -> Sequence[Hook]:
-        return await self._read(_hooks, lane, limit)
+        return await self._read(jobs.kept_in, lane, limit)
 
     async def drop_hooks(self, hooks: Sequence[Hook]) -> None:
-        await self._write(_drop_hooks, list(hooks))
+        await self._write(jobs.drop, list(hooks))
 
 
 def _about(db: sqlite3.Connection) -> str:
@@ -91,89 +91,3 @@ def _disconnection_of(row: sqlite3.Row) -> Disconnection:
         number=row["number"],
         revoked_before=None if before is None else rows.time_of(before),
     )
-
-
-def _keep_hooks(db: sqlite3.Connection, hooks: Sequence[Hook]) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO hooks VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                each.lane,
-                each.id,
-                each.type,
-                rows.milliseconds(each.at),
-                each.data,
-                each.message_id,
-                each.trace,
-            )
-            for each in hooks
-        ],
-    )
-
-
-def _hook_lanes(db: sqlite3.Connection, after: str, limit: int) -> list[str]:
-    lanes: list[str] = []
-    while len(lanes) < limit and (lane := _next_lane(db, lanes[-1] if lanes else after)) is not None:
-        lanes.append(lane)
-    return lanes
-
-
-def _next_lane(db: sqlite3.Connection, after: str) -> str | None:
-    found = db.execute(
-        """
-        SELECT min(lane) AS lane FROM (
-            SELECT min(conversation_id) AS lane FROM message_hooks WHERE conversation_id > ?1
-            UNION ALL SELECT min(lane) FROM hooks WHERE lane > ?1
-        )
-        """,
-        (after,),
-    )
-    lane: str | None = found.fetchone()["lane"]
-    return lane
-
-
-def _hooks(db: sqlite3.Connection, lane: str, limit: int) -> list[Hook]:
-    messages = db.execute(
-        """
-        SELECT messages.*, message_hooks.trace FROM message_hooks
-        JOIN messages ON messages.id = message_hooks.message_id
-        WHERE message_hooks.conversation_id = ? ORDER BY message_hooks.seq LIMIT ?
-        """,
-        (lane, limit),
-    )
-    others = db.execute("SELECT * FROM hooks WHERE lane = ? ORDER BY id LIMIT ?", (lane, limit))
-    return [*map(_message_hook_of, messages), *map(_hook_of, others)]
-
-
-def _message_hook_of(row: sqlite3.Row) -> Hook:
-    message = rows.message_of(row)
-    return Hook(
-        id=message.id,
-        lane=message.conversation_id,
-        type=_MESSAGE_CREATED,
-        at=message.created_at,
-        message_id=message.id,
-        message=message,
-        trace=row["trace"],
-    )
-
-
-def _hook_of(row: sqlite3.Row) -> Hook:
-    return Hook(
-        id=row["id"],
-        lane=row["lane"],
-        type=row["type"],
-        at=rows.time_of(row["at"]),
-        data=row["data"],
-        message_id=row["message_id"],
-        trace=row["trace"],
-    )
-
-
-def _drop_hooks(db: sqlite3.Connection, hooks: Sequence[Hook]) -> None:
-    for each in hooks:
-        if each.message is not None:
-            place = (each.message.conversation_id, each.message.seq)
-            db.execute("DELETE FROM message_hooks WHERE conversation_id = ? AND seq = ?", place)
-        else:
-            db.execute("DELETE FROM hooks WHERE lane = ? AND id = ?", (each.lane, each.id))

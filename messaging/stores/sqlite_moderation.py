@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from messaging.domain.models import Hook
 from messaging.domain.moderation import Block, Report
 from messaging.service.ports_moderation import Positions
+from messaging.stores import sqlite_hooks
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
 from messaging.stores.sqlite_inbox import next_position
@@ -39,8 +41,8 @@ class SqliteModeration(SqliteBase):
     async def blocked_with(self, user_id: str) -> frozenset[str]:
         return await self._read(_with, user_id)
 
-    async def add_report(self, report: Report) -> Report:
-        return await self._write(_add_report, report)
+    async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:
+        return await self._write(_add_report, report, hooks)
 
     async def reports(self, *, limit: int, before: int | None = None) -> Sequence[Report]:
         return await self._read(_reports, limit, _NO_BOUND if before is None else before)
@@ -108,13 +110,14 @@ def _block_of(row: sqlite3.Row) -> Block:
 # --- reports -----------------------------------------------------------------------------------------------
 
 
-def _add_report(db: sqlite3.Connection, report: Report) -> Report:
+def _add_report(db: sqlite3.Connection, report: Report, kept_with_it: Sequence[Hook]) -> Report:
     there = db.execute(
         "SELECT * FROM reports WHERE message_id = ? AND reporter_id = ?",
         (report.message_id, report.reporter_id),
     ).fetchone()
     if there is not None:
         return _report_of(there)
+    sqlite_hooks.keep(db, kept_with_it)
     db.execute(
         "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (

@@ -16,6 +16,7 @@ from messaging.domain.models import (
     Appended,
     Conversation,
     Draft,
+    Hook,
     Member,
     Message,
     Position,
@@ -23,6 +24,7 @@ from messaging.domain.models import (
     ReadMark,
     Status,
 )
+from messaging.stores import sqlite_hooks as hooks
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 from messaging.stores import sqlite_search as search
@@ -82,10 +84,15 @@ def set_last_seen(db: sqlite3.Connection, seen: Mapping[str, datetime]) -> None:
 
 
 def save(
-    db: sqlite3.Connection, conversation: Conversation, put: Sequence[Member], remove: Collection[str]
+    db: sqlite3.Connection,
+    conversation: Conversation,
+    put: Sequence[Member],
+    remove: Collection[str],
+    kept_with_it: Sequence[Hook],
 ) -> bool:
     if not _save_version(db, conversation):
         return False
+    hooks.keep(db, kept_with_it)
     db.executemany(
         "DELETE FROM members WHERE conversation_id = ? AND user_id = ?",
         [(conversation.id, user_id) for user_id in remove],
@@ -143,9 +150,10 @@ def _put_member(db: sqlite3.Connection, conversation_id: str, member: Member) ->
     _raise_cursor(db, *place, member.cursor, member.own_read)
 
 
-def delete(db: sqlite3.Connection, conversation_id: str) -> bool:
+def delete(db: sqlite3.Connection, conversation_id: str, kept_with_it: Sequence[Hook]) -> bool:
     deleted = db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,)).rowcount == 1
     if deleted:
+        hooks.keep(db, kept_with_it)
         db.execute("DELETE FROM members WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM cursors WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))

@@ -21,7 +21,17 @@ from messaging.domain.errors import (
 )
 from messaging.domain.events import MemberAdded, MessageSent, TypingChanged
 from messaging.domain.ids import direct_id
-from messaging.domain.models import SYSTEM, Appended, Attachment, Author, Conversation, Draft, Kind, Member
+from messaging.domain.models import (
+    SYSTEM,
+    Appended,
+    Attachment,
+    Author,
+    Conversation,
+    Draft,
+    Hook,
+    Kind,
+    Member,
+)
 from messaging.domain.replies import ConversationReply, Sent
 from messaging.service.policy import Policy
 from messaging.stores.sqlite import SqliteStore
@@ -191,11 +201,16 @@ class Failing(SqliteStore):
         return await super().append(drafts)
 
     async def save(
-        self, conversation: Conversation, *, put: Sequence[Member] = (), remove: Collection[str] = ()
+        self,
+        conversation: Conversation,
+        *,
+        put: Sequence[Member] = (),
+        remove: Collection[str] = (),
+        hooks: Sequence[Hook] = (),
     ) -> bool:
         """As Store.save."""
         self._fail("save")
-        return await super().save(conversation, put=put, remove=remove)
+        return await super().save(conversation, put=put, remove=remove, hooks=hooks)
 
     def _fail(self, what: str) -> None:
         if self.fails == what:

@@ -6,7 +6,8 @@ import asyncio
 import re
 from dataclasses import replace
 
-from messaging.domain.models import Draft, Hook
+from messaging.domain.models import Change, ChangeKind, Draft, Hook
+from messaging.domain.moderation import Report
 from messaging.service.ports import Store
 from tests.stores.build import Database, conversation, draft, later, over_lasting, over_shared, send
 
@@ -166,3 +167,41 @@ async def test_what_is_to_be_told_is_there_after_a_restart(store: Store, databas
     await again.open()
     assert await kept(again) == ["1", 1]
     await again.close()
+
+
+async def test_hooks_are_kept_with_a_conversation_or_not_at_all(store: Store) -> None:
+    assert await store.save(conversation("c", version=2, name="x"), hooks=[hook(1)]) is True
+    assert await store.save(conversation("c", version=2, name="y"), hooks=[hook(2)]) is False
+    assert await kept(store) == [1]
+    assert await store.delete("c", hooks=[hook(3)]) is True
+    assert await store.delete("c", hooks=[hook(4)]) is False
+    assert await kept(store) == [1, 3]
+
+
+async def test_hooks_are_kept_with_a_change_or_not_at_all(store: Store) -> None:
+    (message,) = await send(store, draft("before"))
+    made = Change(
+        conversation_id="c", message_id=message.id, kind=ChangeKind.EDITED, user_id="alice", at=later(1)
+    )
+    after = replace(message, content="after", edited_at=later(1))
+    assert await store.change(after, made, before="before", hooks=[hook(1)]) is not None
+    assert await store.change(after, made, before="before", hooks=[hook(2)]) is None
+    assert await kept(store) == [1]
+
+
+async def test_a_report_that_is_made_again_keeps_no_second_hook(store: Store) -> None:
+    report = Report(
+        id=1,
+        message_id=7,
+        conversation_id="c",
+        seq=1,
+        sender_id="alice",
+        content="rude",
+        sent_at=later(0),
+        reporter_id="bob",
+        reason=None,
+        at=later(1),
+    )
+    await store.add_report(report, hooks=[hook(1)])
+    await store.add_report(replace(report, id=2), hooks=[hook(2)])
+    assert await kept(store) == [1]
