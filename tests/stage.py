@@ -113,6 +113,7 @@ async def staged(
         )
         yield Stage(ctx, clock)
         await ctx.reads.close()
+        await ctx.changes.close()
         await ctx.committer.close()
     finally:
         await store.close()

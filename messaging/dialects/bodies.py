@@ -8,7 +8,9 @@ from messaging.dialects.fields import (
     MAX_CURSOR_CHARACTERS,
     Choice,
     ChosenConversationId,
+    Content,
     ConversationId,
+    EmojiText,
     Flag,
     Limit,
     Many,
@@ -41,6 +43,24 @@ class ThisMember(ThisConversation):
     """`/conversations/{id}/members/{userId}`."""
 
     user_id = UserId(required=True)
+
+
+class ThisMessage(Schema):
+    """`/messages/{id}`."""
+
+    message_id = MessageId(required=True, data_key="id")
+
+
+class ThisReaction(ThisMessage):
+    """`/messages/{id}/reactions/{emoji}`."""
+
+    emoji = EmojiText(required=True)
+
+
+class OtherWords(Schema):
+    """What a message is to say instead."""
+
+    content = Content(required=True)
 
 
 class ThisUser(Schema):

@@ -9,6 +9,7 @@ from messaging.dialects.fields import (
     ClientMessageId,
     Content,
     ConversationId,
+    EmojiText,
     Flag,
     Limit,
     MessageId,
@@ -79,6 +80,18 @@ class OneMessage(Schema):
     """What is done with a message and says no more."""
 
     message_id = MessageId(required=True)
+
+
+class Edit(OneMessage):
+    """What a message is to say instead."""
+
+    content = Content(required=True)
+
+
+class React(OneMessage):
+    """An emoji on a message."""
+
+    emoji = EmojiText(required=True)
 
 
 class ListPage(Schema):

@@ -19,6 +19,8 @@ from messaging.dialects.told import ID, TOKEN_END, listed
 from messaging.domain.commands import (
     Authenticate,
     Command,
+    DeleteMessage,
+    EditMessage,
     JoinConversation,
     LeaveConversation,
     ListOnlineUsers,
@@ -26,6 +28,7 @@ from messaging.domain.commands import (
     MarkRead,
     SearchMessages,
     SendMessage,
+    SetReaction,
     SetTyping,
 )
 from messaging.domain.events import (
@@ -35,11 +38,15 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     RoomEntered,
     RoomLeft,
     TypingChanged,
@@ -49,6 +56,7 @@ from messaging.domain.ids import numeric
 from messaging.domain.models import Message, MessageView, Profile, Reaction, Status
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     Done,
     Found,
     HistoryPage,
@@ -132,7 +140,13 @@ def _online(reply: OnlineUsers) -> Payload:
     return {"onlineUsers": _ids(reply.user_ids)}
 
 
+def _changed(reply: ChangedMessage) -> tuple[Frame, ...]:
+    """What was so before already, to who asks for it again."""
+    return (_change(reply.event),) if reply.repeated else ()
+
+
 _HERE: Payload = {"conversationId": 1}
+_THIS: Payload = {"messageId": 123}
 
 ROWS = (
     Row(
@@ -184,7 +198,47 @@ ROWS = (
         reply=Marked,
         says="Marked read.",
         frames=_marked,
-        example={"messageId": 123},
+        example=_THIS,
+    ),
+    Row(
+        name="message:edit",
+        summary="Say something else in a message of one's own.",
+        form=camel.Edit(),
+        command=EditMessage,
+        reply=ChangedMessage,
+        says="Edited.",
+        frames=_changed,
+        example=_THIS | {"content": "Bonsoir"},
+    ),
+    Row(
+        name="message:delete",
+        summary="Take back a message: one's own, or as an admin anybody's.",
+        form=camel.OneMessage(),
+        command=DeleteMessage,
+        reply=ChangedMessage,
+        says="Deleted.",
+        frames=_changed,
+        example=_THIS,
+    ),
+    Row(
+        name="message:react",
+        summary="Put an emoji on a message.",
+        form=camel.React(),
+        command=partial(SetReaction, present=True),
+        reply=ChangedMessage,
+        says="You reacted.",
+        frames=_changed,
+        example=_THIS | {"emoji": "👍"},
+    ),
+    Row(
+        name="message:unreact",
+        summary="Take one's own emoji back.",
+        form=camel.React(),
+        command=partial(SetReaction, present=False),
+        reply=ChangedMessage,
+        says="You took your reaction back.",
+        frames=_changed,
+        example=_THIS | {"emoji": "👍"},
     ),
     Row(
         name="conversation:users:online",
@@ -260,6 +314,19 @@ def _receipts(event: MessagesRead) -> tuple[Frame, ...]:
     )
 
 
+def _change(event: MessageChange) -> Frame:
+    message = event.message
+    place: Payload = {"messageId": message.id, "conversationId": numeric(message.conversation_id)}
+    match event:
+        case MessageEdited():
+            return Frame("message:edited", _message(message, event.sender, event.read_at))
+        case MessageDeleted():
+            told = {"seq": message.seq, "deletedAt": shapes.time(message.deleted_at or event.at)}
+            return Frame("message:deleted", place | told)
+        case ReactionChanged():
+            return Frame("message:reaction", place | {"reactions": _reactions(message.reactions)})
+
+
 def _presence(event: PresenceChanged) -> tuple[Frame, ...]:
     if not event.crossed:
         return ()
@@ -272,6 +339,8 @@ def render(event: Event) -> tuple[Frame, ...]:
     match event:
         case MessageSent():
             return (_new_message(event),)
+        case MessageEdited() | MessageDeleted() | ReactionChanged():
+            return (_change(event),)
         case TypingChanged():
             return (_typing(event),)
         case MessagesRead():

@@ -68,6 +68,28 @@ EVENTS = (
         example={"message": _MESSAGE, "timestamp": AT},
     ),
     Told(
+        name="message:edited",
+        summary="A message says something else.",
+        schema=MESSAGE,
+        example=_MESSAGE | {"content": "Bonsoir!", "editedAt": AT},
+    ),
+    Told(
+        name="message:deleted",
+        summary="A message says nothing any more; its place stays.",
+        schema=shape(messageId=MESSAGE_ID, conversationId=ID, seq=NUMBER, deletedAt=TIME),
+        example={"messageId": 7213650241, "conversationId": 1, "seq": 42, "deletedAt": AT},
+    ),
+    Told(
+        name="message:reaction",
+        summary="Somebody put an emoji on a message, or took it back; all reactions of the message.",
+        schema=shape(messageId=MESSAGE_ID, conversationId=ID, reactions=items("ChatReaction")),
+        example={
+            "messageId": 7213650241,
+            "conversationId": 1,
+            "reactions": [{"emoji": "👍", "count": 1, "userIds": ["bob"]}],
+        },
+    ),
+    Told(
         name="user:typing",
         summary="Somebody else types, or stopped.",
         schema=shape(conversationId=ID, userId=ID, isTyping=FLAG),

@@ -7,9 +7,11 @@ from messaging.dialects.shapes import Payload
 from messaging.domain.models import Status
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     ConversationList,
     ConversationReply,
     Done,
+    EditList,
     Found,
     HistoryPage,
     Marked,
@@ -47,6 +49,21 @@ def found(reply: Found) -> Payload:
 def message(reply: Sent) -> Payload:
     """The message as it was stored."""
     return {"message": shapes.view(reply.view)}
+
+
+def changed(reply: ChangedMessage) -> Payload:
+    """The message as it is now."""
+    return {"message": shapes.view(reply.view)}
+
+
+def edits(reply: EditList) -> Payload:
+    """What a message said before each edit, the oldest first."""
+    return {
+        "edits": [
+            {"content": edit.content, "editedBy": edit.user_id, "editedAt": shapes.time(edit.at)}
+            for edit in reply.edits
+        ]
+    }
 
 
 def user(reply: UserReply) -> Payload:

@@ -19,6 +19,7 @@ from marshmallow import ValidationError, missing
 
 from messaging.domain import ids
 from messaging.domain.commands import DEFAULT_PAGE, MAX_PAGE
+from messaging.domain.emoji import MAX_CODE_POINTS
 
 MAX_CLIENT_ID_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 200
@@ -165,6 +166,24 @@ class Content(Field[str]):
     def read(self, value: object) -> str:
         """The text, as it is."""
         return _string(value)
+
+
+class EmojiText(Field[str]):
+    """One emoji; whether it is one is seen to by the command."""
+
+    document: Mapping[str, Any] = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_CODE_POINTS,
+        "description": "One emoji.",
+    }
+
+    def read(self, value: object) -> str:
+        """The text, as it is."""
+        text = _string(value)
+        if not 1 <= len(text) <= MAX_CODE_POINTS:
+            raise ValueError("must be one emoji")
+        return text
 
 
 class Text(Field[str]):

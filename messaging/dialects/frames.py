@@ -18,7 +18,7 @@ from messaging.dialects.told import Vocabulary
 from messaging.domain.commands import Command
 from messaging.domain.errors import ClientError, InvalidFormat
 from messaging.domain.events import Event
-from messaging.domain.replies import HistoryPage, Reply
+from messaging.domain.replies import ChangedMessage, HistoryPage, Reply
 
 R = TypeVar("R", bound=Reply)
 
@@ -45,6 +45,8 @@ class Row(Generic[R]):
     """Of which types these frames are; for the documents."""
     pages: Callable[[HistoryPage, datetime], tuple[Frame, ...]] | None = None
     """For joining: how further pages of what was missed are told; they answer the same request."""
+    reacts: Callable[[ChangedMessage, datetime], tuple[Frame, ...]] | None = None
+    """Where a message may turn out to be a reaction: how the reply to that is told."""
     example: Payload = field(default_factory=dict)
     """A body."""
 
@@ -52,6 +54,8 @@ class Row(Generic[R]):
         """Frames; TypeError for a reply that this command does not have."""
         if self.pages is not None and isinstance(reply, HistoryPage):
             return Answer(frames=self.pages(reply, at))
+        if self.reacts is not None and isinstance(reply, ChangedMessage):
+            return Answer(frames=self.reacts(reply, at))
         if not isinstance(reply, self.reply):
             raise TypeError(f"{self.name} cannot be answered with {type(reply).__name__}")
         return Answer(frames=self.tells(reply, at))

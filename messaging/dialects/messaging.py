@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import assert_never
 
 from messaging.dialects import camel, envelopes, shapes
 from messaging.dialects.answers import CURSOR, NUMBER, TEXT, items, reference
 from messaging.dialects.base import Frame, Payload
+from messaging.dialects.messaging_events import change, receipts, render
 from messaging.dialects.messaging_told import HISTORY_ACK, VOCABULARY
 from messaging.dialects.namespace import Namespace, Row
 from messaging.dialects.told import TOKEN_END, listed
 from messaging.domain.commands import (
     Authenticate,
     Command,
+    DeleteMessage,
+    EditMessage,
     JoinConversation,
     LeaveConversation,
     ListConversations,
@@ -23,29 +25,14 @@ from messaging.domain.commands import (
     MarkRead,
     SearchMessages,
     SendMessage,
+    SetReaction,
     SetStatus,
     SetTyping,
 )
-from messaging.domain.events import (
-    ConversationChanged,
-    ConversationDeleted,
-    DeviceChanged,
-    Event,
-    MemberAdded,
-    MemberRemoved,
-    MessageSent,
-    MessagesRead,
-    Notified,
-    PlaceChanged,
-    PresenceChanged,
-    RoomEntered,
-    RoomLeft,
-    TypingChanged,
-    UnreadChanged,
-)
-from messaging.domain.models import Status
+from messaging.domain.events import Event
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     ConversationList,
     Done,
     Found,
@@ -81,14 +68,20 @@ def _history(page: Joined | HistoryPage) -> tuple[Frame, ...]:
 
 
 def _marked(reply: Marked) -> tuple[Frame, ...]:
-    return tuple(frame for event in reply.again for frame in _receipts(event))
+    return tuple(frame for event in reply.again for frame in receipts(event))
 
 
 def _online(reply: OnlineUsers) -> Payload:
     return {"onlineUsers": list(reply.user_ids)}
 
 
+def _changed(reply: ChangedMessage) -> tuple[Frame, ...]:
+    """What was so before already, to who asks for it again."""
+    return (change(reply.event),) if reply.repeated else ()
+
+
 _HERE: Payload = {"conversationId": "1"}
+_THIS: Payload = {"messageId": "123"}
 
 ROWS = (
     Row(
@@ -150,7 +143,7 @@ ROWS = (
         reply=Marked,
         says="Marked read.",
         frames=_marked,
-        example={"messageId": "123"},
+        example=_THIS,
     ),
     Row(
         name="mark-conversation-as-read",
@@ -161,6 +154,46 @@ ROWS = (
         says="Marked read.",
         frames=_marked,
         example=_HERE,
+    ),
+    Row(
+        name="edit-message",
+        summary="Say something else in a message of one's own.",
+        form=camel.Edit(),
+        command=EditMessage,
+        reply=ChangedMessage,
+        says="Edited.",
+        frames=_changed,
+        example=_THIS | {"content": "Bonsoir!"},
+    ),
+    Row(
+        name="delete-message",
+        summary="Take back a message: one's own, or as an admin anybody's.",
+        form=camel.OneMessage(),
+        command=DeleteMessage,
+        reply=ChangedMessage,
+        says="Deleted.",
+        frames=_changed,
+        example=_THIS,
+    ),
+    Row(
+        name="add-reaction",
+        summary="Put an emoji on a message.",
+        form=camel.React(),
+        command=partial(SetReaction, present=True),
+        reply=ChangedMessage,
+        says="You reacted.",
+        frames=_changed,
+        example=_THIS | {"emoji": "👍"},
+    ),
+    Row(
+        name="remove-reaction",
+        summary="Take one's own emoji back.",
+        form=camel.React(),
+        command=partial(SetReaction, present=False),
+        reply=ChangedMessage,
+        says="You took your reaction back.",
+        frames=_changed,
+        example=_THIS | {"emoji": "👍"},
     ),
     Row(
         name="load-history",
@@ -227,80 +260,6 @@ ROWS = (
         example={"token": "eyJhbGciOi…"},
     ),
 )
-
-# --- events ------------------------------------------------------------------------------------------
-
-
-def _typing(event: TypingChanged) -> Frame:
-    who = {"conversationId": event.conversation.id, "userId": event.user.id}
-    if event.active:
-        return Frame("user-typing", who | {"userName": event.user.display_name})
-    return Frame("user-stopped-typing", who)
-
-
-def _receipts(event: MessagesRead) -> tuple[Frame, ...]:
-    at = shapes.time(event.at)
-    return tuple(
-        Frame(
-            "message-read",
-            {
-                "messageId": str(receipt.message_id),
-                "readAt": at,
-                "conversationId": event.conversation.id,
-                "userId": event.reader.id,
-                "seq": receipt.seq,
-            },
-        )
-        for receipt in event.receipts
-    )
-
-
-def _presence(event: PresenceChanged) -> Frame:
-    payload: Payload = {"userId": event.user.id, "status": event.status.value}
-    if event.last_seen is not None:
-        payload["lastSeen"] = shapes.time(event.last_seen)
-    return Frame("user-offline" if event.status is Status.OFFLINE else "user-online", payload)
-
-
-def _unread(event: UnreadChanged) -> Frame:
-    payload: Payload = {"totalUnread": event.total}
-    if event.conversation_id is not None:
-        payload["conversationId"] = event.conversation_id
-    if event.unread is not None:
-        payload["unread"] = event.unread
-    return Frame("unread-count-updated", payload)
-
-
-def _to_user(event: UnreadChanged | Notified) -> Frame:
-    if isinstance(event, Notified):
-        return Frame("notification", shapes.notification(event.notification))
-    return _unread(event)
-
-
-def render(event: Event) -> tuple[Frame, ...]:
-    """How an event is told in `/messaging`."""
-    match event:
-        case MessageSent():
-            return (Frame("new-message", shapes.message(event.message, event.sender)),)
-        case TypingChanged():
-            return (_typing(event),)
-        case MessagesRead():
-            return _receipts(event)
-        case PresenceChanged():
-            return (_presence(event),)
-        case ConversationChanged() | MemberAdded() | PlaceChanged():
-            return (Frame("conversation-updated", shapes.conversation(event.view)),)
-        case MemberRemoved():
-            return (Frame("conversation-updated", {"id": event.conversation.id, "removed": True}),)
-        case ConversationDeleted():
-            gone = {"id": event.conversation.id, "deletedAt": shapes.time(event.at)}
-            return (Frame("conversation-updated", gone),)
-        case UnreadChanged() | Notified():
-            return (_to_user(event),)
-        case RoomEntered() | RoomLeft() | DeviceChanged():
-            return ()
-        case _:
-            assert_never(event)
 
 
 class Messaging(Namespace):

@@ -44,6 +44,28 @@ EVENTS = (
         example=_MESSAGE,
     ),
     Told(
+        name="message-edited",
+        summary="A message says something else.",
+        schema=reference("Message"),
+        example=_MESSAGE | {"content": "Bonsoir!", "editedAt": AT},
+    ),
+    Told(
+        name="message-deleted",
+        summary="A message says nothing any more; its place stays.",
+        schema=shape(messageId=TEXT, conversationId=TEXT, seq=NUMBER, deletedAt=TIME),
+        example={"messageId": "7213650241", "conversationId": "1", "seq": 42, "deletedAt": AT},
+    ),
+    Told(
+        name="reaction-updated",
+        summary="Somebody put an emoji on a message, or took it back; all reactions of the message.",
+        schema=shape(messageId=TEXT, conversationId=TEXT, reactions=items("Reaction")),
+        example={
+            "messageId": "7213650241",
+            "conversationId": "1",
+            "reactions": [{"emoji": "👍", "count": 1, "userIds": ["bob"]}],
+        },
+    ),
+    Told(
         name="conversation-history",
         summary="What came before, to who is joining; in several parts where much was missed.",
         schema=shape(conversationId=TEXT, messages=items("Message"), hasMore=FLAG, lastSeq=NUMBER),

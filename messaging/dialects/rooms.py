@@ -32,11 +32,15 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     RoomEntered,
     RoomLeft,
     TypingChanged,
@@ -267,6 +271,24 @@ ROWS = (
 # --- events ------------------------------------------------------------------------------------------
 
 
+def _changed(event: MessageChange, viewer: str | None) -> Frame:
+    there, stored = event.conversation, event.message
+    other = snake.partner(there, viewer)
+    place: Payload = {"room": there.id} if other is None else {"with": other}
+    which: Payload = {"id": str(stored.id), "seq": stored.seq, **place}
+    match event:
+        case MessageEdited():
+            told = _live(there, stored, event.sender, viewer).payload
+            return Frame("message_edited", {**told, "type": "message_edited"})
+        case MessageDeleted():
+            gone = time(stored.deleted_at or event.at)
+            return _frame("message_deleted", **which, by=event.user_id, deleted_at=gone)
+        case ReactionChanged():
+            put = snake.reactions(stored.reactions, str)
+            who: Payload = {"from": event.user.id, "emoji": event.emoji, "added": event.added}
+            return _frame("reaction", **which, **who, reactions=put)
+
+
 def _presence(event: PresenceChanged) -> tuple[Frame, ...]:
     if not event.crossed:
         return ()
@@ -284,6 +306,8 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
     match event:
         case MessageSent():
             return (_live(event.conversation, event.message, event.sender, viewer),)
+        case MessageEdited() | MessageDeleted() | ReactionChanged():
+            return (_changed(event, viewer),)
         case PresenceChanged():
             return _presence(event)
         case Notified():

@@ -36,6 +36,7 @@ def _told(name: str, summary: str, body: Document, example: Payload) -> Told:
 
 _ALWAYS: Document = {"id": TEXT, "seq": NUMBER, "from": TEXT, "content": TEXT, "timestamp": TIME}
 _EXTRAS = snake_extras(TEXT)
+_WHERE: Document = {"room": TEXT, "with": TEXT}
 _PAST = shape(_EXTRAS | {"room": TEXT, "to": TEXT, "reactions": listed(snake_reaction(TEXT))}, **_ALWAYS)
 _HISTORY: Document = {"messages": listed(reference("RoomsPastMessage")), "has_more": FLAG}
 _YO: Payload = {
@@ -81,6 +82,36 @@ EVENTS = (
         "A page of the messages with a user.",
         shape(**{"with": TEXT}, **_HISTORY),
         {"with": "bob", "messages": [_SALUT], "has_more": False},
+    ),
+    _told(
+        "message_edited",
+        "A message says something else.",
+        shape(_EXTRAS | _WHERE | {"to": TEXT}, **_ALWAYS),
+        _YO | {"content": "hey", "edited_at": AT},
+    ),
+    _told(
+        "message_deleted",
+        "A message says nothing any more; its place stays.",
+        shape(_WHERE, id=TEXT, seq=NUMBER, by=TEXT, deleted_at=TIME),
+        {"id": "7213650241", "seq": 42, "room": "general", "by": "alice", "deleted_at": AT},
+    ),
+    _told(
+        "reaction",
+        "Somebody put an emoji on a message, or took it back (not `added`); all reactions of the message.",
+        shape(
+            _WHERE,
+            **{"id": TEXT, "seq": NUMBER, "from": TEXT, "emoji": TEXT, "added": FLAG},
+            reactions=listed(snake_reaction(TEXT)),
+        ),
+        {
+            "id": "7213650241",
+            "seq": 42,
+            "room": "general",
+            "from": "bob",
+            "emoji": "👍",
+            "added": True,
+            "reactions": [{"emoji": "👍", "count": 1, "user_ids": ["bob"]}],
+        },
     ),
     _told(
         "status",

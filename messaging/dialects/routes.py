@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from messaging.dialects import bodies, camel, envelopes, personal
@@ -15,11 +16,14 @@ from messaging.domain.commands import (
     Command,
     CreateConversation,
     DeleteConversation,
+    DeleteMessage,
+    EditMessage,
     FindUsers,
     GetConversation,
     GetStatus,
     GetUser,
     ListConversations,
+    ListEdits,
     LoadHistory,
     MarkConversationRead,
     MarkRead,
@@ -29,13 +33,16 @@ from messaging.domain.commands import (
     RemoveMember,
     SearchMessages,
     SendMessage,
+    SetReaction,
 )
 from messaging.domain.errors import InvalidFormat
 from messaging.domain.models import Author, Profile
 from messaging.domain.replies import (
+    ChangedMessage,
     ConversationList,
     ConversationReply,
     Done,
+    EditList,
     Found,
     HistoryPage,
     Marked,
@@ -74,6 +81,7 @@ def _put_user(user_id: str, **profile: str) -> Command:
 
 _CONVERSATION = shape(conversation=reference("Conversation"))
 _CONVERSATIONS = shape(conversations=items("Conversation"), totalUnread=NUMBER, next=CURSOR)
+_MESSAGE = shape(message=reference("Message"))
 _MESSAGES = shape(messages=items("Message"), hasMore=FLAG)
 _USER = shape(user=reference("User"))
 _DONE = shape(success=SUCCESS)
@@ -205,7 +213,7 @@ ROUTES: tuple[Route[Any], ...] = (
         shape=envelopes.message,
         made=envelopes.is_new_message,
         makes=True,
-        answer=shape(message=reference("Message")),
+        answer=_MESSAGE,
         place=bodies.ThisConversation(),
         body=bodies.NewMessage(),
         example={"content": "Bonjour!", "clientMessageId": "draft-1"},
@@ -233,6 +241,63 @@ ROUTES: tuple[Route[Any], ...] = (
         answer=_MESSAGES,
         place=bodies.ThisConversation(),
         query=camel.Page(),
+    ),
+    Route(
+        name="editMessage",
+        method="PATCH",
+        path="/api/messages/{id}",
+        summary="Say something else in your message; what it said before is kept",
+        command=EditMessage,
+        reply=ChangedMessage,
+        shape=envelopes.changed,
+        answer=_MESSAGE,
+        place=bodies.ThisMessage(),
+        body=bodies.OtherWords(),
+        example={"content": "Bonsoir!"},
+    ),
+    Route(
+        name="deleteMessage",
+        method="DELETE",
+        path="/api/messages/{id}",
+        summary="Take back your message, or as an admin anybody's; its place stays",
+        command=DeleteMessage,
+        reply=ChangedMessage,
+        shape=envelopes.changed,
+        answer=_MESSAGE,
+        place=bodies.ThisMessage(),
+    ),
+    Route(
+        name="listEdits",
+        method="GET",
+        path="/api/messages/{id}/edits",
+        summary="What a message said before it was edited; for who wrote it, admins and services",
+        command=ListEdits,
+        reply=EditList,
+        shape=envelopes.edits,
+        answer=shape(edits=items("Edit")),
+        place=bodies.ThisMessage(),
+    ),
+    Route(
+        name="putReaction",
+        method="PUT",
+        path="/api/messages/{id}/reactions/{emoji}",
+        summary="Put an emoji on a message",
+        command=partial(SetReaction, present=True),
+        reply=ChangedMessage,
+        shape=envelopes.changed,
+        answer=_MESSAGE,
+        place=bodies.ThisReaction(),
+    ),
+    Route(
+        name="deleteReaction",
+        method="DELETE",
+        path="/api/messages/{id}/reactions/{emoji}",
+        summary="Take your emoji back",
+        command=partial(SetReaction, present=False),
+        reply=ChangedMessage,
+        shape=envelopes.changed,
+        answer=_MESSAGE,
+        place=bodies.ThisReaction(),
     ),
     Route(
         name="markRead",

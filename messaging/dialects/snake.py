@@ -66,6 +66,12 @@ class OneMessage(SnakeSchema):
     message_id = MessageId(required=True)
 
 
+class Edit(OneMessage):
+    """What a message is to say instead."""
+
+    content = Content(required=True)
+
+
 class Token(SnakeSchema):
     """A new token."""
 

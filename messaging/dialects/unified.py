@@ -15,7 +15,7 @@ from messaging.dialects import snake
 from messaging.dialects import unified_shapes as shapes
 from messaging.dialects.attachments import Attachments
 from messaging.dialects.base import Answer, Frame, Hears, Payload, Request
-from messaging.dialects.fields import Choice, ConversationId, Flag, MessageId, UserId
+from messaging.dialects.fields import Choice, ConversationId, EmojiText, Flag, MessageId, UserId
 from messaging.dialects.frames import Frames, Row
 from messaging.dialects.unified_told import VOCABULARY
 from messaging.domain.commands import (
@@ -23,12 +23,15 @@ from messaging.domain.commands import (
     Authenticate,
     CatchUp,
     Command,
+    DeleteMessage,
+    EditMessage,
     Greet,
     InviteMember,
     ListContacts,
     MarkRead,
     Ping,
     SendMessage,
+    SetReaction,
     SetStatus,
     SetTyping,
 )
@@ -38,6 +41,7 @@ from messaging.domain.ids import numeric
 from messaging.domain.models import Status
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     ContactList,
     ConversationReply,
     Done,
@@ -113,6 +117,13 @@ class ChooseStatus(snake.SnakeSchema):
     status = Choice(Status, required=True)
 
 
+class React(snake.OneMessage):
+    """An emoji on a message, or off it."""
+
+    emoji = EmojiText(required=True)
+    remove = Flag()
+
+
 class Group(snake.SnakeSchema):
     """Which group."""
 
@@ -153,6 +164,10 @@ def _type(
 
 def _mark(message_id: int) -> Command:
     return MarkRead(message_ids=(message_id,))
+
+
+def _react(message_id: int, emoji: str, *, remove: bool = False) -> Command:
+    return SetReaction(message_id=message_id, emoji=emoji, present=not remove)
 
 
 def _invite(kind: Invitation, group_id: str, target_id: str) -> Command:
@@ -204,6 +219,36 @@ ROWS: tuple[Row[Any], ...] = (
         tells=shapes.marked,
         answers=("read_receipt",),
         example={"message_id": 98},
+    ),
+    Row(
+        name="message_edit",
+        summary="Say something else in a message of one's own.",
+        form=snake.Edit(),
+        command=EditMessage,
+        reply=ChangedMessage,
+        tells=shapes.changed,
+        answers=("message_edited",),
+        example={"message_id": 98, "content": "Bonsoir!"},
+    ),
+    Row(
+        name="message_delete",
+        summary="Take back a message: one's own, or as an admin anybody's.",
+        form=snake.OneMessage(),
+        command=DeleteMessage,
+        reply=ChangedMessage,
+        tells=shapes.changed,
+        answers=("message_deleted",),
+        example={"message_id": 98},
+    ),
+    Row(
+        name="message_react",
+        summary="Put an emoji on a message; with `remove`, take one's own back.",
+        form=React(),
+        command=_react,
+        reply=ChangedMessage,
+        tells=shapes.changed,
+        answers=("message_reaction",),
+        example={"message_id": 98, "emoji": "👍"},
     ),
     Row(
         name="status_update",

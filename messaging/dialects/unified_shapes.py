@@ -20,15 +20,20 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     RoomEntered,
     RoomLeft,
     TypingChanged,
     UnreadChanged,
+    changed_by,
 )
 from messaging.domain.ids import numeric
 from messaging.domain.models import (
@@ -42,6 +47,7 @@ from messaging.domain.models import (
 )
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     ContactList,
     ConversationReply,
     Greeted,
@@ -195,16 +201,47 @@ def contacts(reply: ContactList, at: datetime) -> tuple[Frame, ...]:
 
 
 def missed(reply: Missed, at: datetime) -> tuple[Frame, ...]:
-    """Each message and notification as it would have come live; then that this was all."""
+    """Each message and notification, and each change of an earlier message, as it would have come live; then
+    that this was all."""
     said = [(seen.message.created_at, _said(where, seen.message)) for where, seen in reply.messages]
     user_id = numeric(reply.user_id)
     told = [(note.created_at, _notification(note, note.created_at, user_id)) for note in reply.notifications]
     frames = [each for _, each in sorted([*said, *told], key=lambda dated: dated[0])]
+    frames += [_changed(event) for event in reply.changes]
     synced = {"event": "synced", "count": len(frames), "more": reply.more}
     return (*frames, frame("connection_event", synced, at))
 
 
+def changed(reply: ChangedMessage, _at: datetime) -> tuple[Frame, ...]:
+    """As with a message: nothing for a first change, which comes back like to everybody who hears it."""
+    if reply.repeated or reply.event.conversation.kind is Kind.ROOM:
+        return (_changed(reply.event),)
+    return ()
+
+
 # --- events ------------------------------------------------------------------------------------------
+
+
+def _changed(event: MessageChange) -> Frame:
+    """A message that was edited or deleted, or an emoji on one; from who did it."""
+    there, stored, user_id = event.conversation, event.message, changed_by(event)
+    place: Payload = {
+        "message_id": stored.id,
+        "conversation_id": numeric(there.id),
+        "seq": stored.seq,
+        **_group(there),
+    }
+    match event:
+        case MessageEdited():
+            name, told = "message_edited", _message(stored) | _group(there)
+        case MessageDeleted():
+            name, told = "message_deleted", place | {"deleted_at": time(stored.deleted_at or event.at)}
+        case ReactionChanged():
+            put = snake.reactions(stored.reactions, numeric)
+            told = place | {"emoji": event.emoji, "added": event.added, "reactions": put}
+            name = "message_reaction"
+    target = _target(there, user_id)
+    return frame(name, told, event.at, sender=numeric(user_id), target=target)
 
 
 def _typing(event: TypingChanged) -> Frame:
@@ -289,6 +326,8 @@ def render(event: Event) -> tuple[Frame, ...]:
     match event:
         case MessageSent():
             return (_said(event.conversation, event.message),)
+        case MessageEdited() | MessageDeleted() | ReactionChanged():
+            return (_changed(event),)
         case TypingChanged():
             return (_typing(event),)
         case MessagesRead():

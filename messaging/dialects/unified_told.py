@@ -20,6 +20,7 @@ from messaging.dialects.told import (
     constant,
     listed,
     snake_extras,
+    snake_reaction,
 )
 from messaging.domain.models import ContentType, Kind, Role, Status
 
@@ -76,6 +77,7 @@ _WORDS: Document = {
     "attachments": listed(reference("File")),
     "created_at": TIME,
 }
+_WHICH: Document = {"message_id": MESSAGE_ID, "conversation_id": ID, "seq": NUMBER}
 _EXTRAS = snake_extras(MESSAGE_ID)
 _NAMES = dict.fromkeys(("first_name", "last_name", "salon_name", "name", "username", "image"), TEXT)
 
@@ -145,6 +147,37 @@ EVENTS = (
         "`meta.sender_id` read a message that is not theirs.",
         shape(message_id=MESSAGE_ID, conversation_id=ID, read_at=TIME),
         {"message_id": 7213650241, "conversation_id": "dm:1:2", "read_at": AT},
+        sender_id=2,
+        target_id=1,
+    ),
+    _told(
+        "message_edited",
+        "A message says something else; `meta.sender_id` edited it.",
+        shape(_EXTRAS | {"group_id": ID}, **_WORDS),
+        _SAID | {"content": "Bonsoir!", "edited_at": AT},
+        sender_id=1,
+        target_id=2,
+    ),
+    _told(
+        "message_deleted",
+        "A message says nothing any more; its place stays. `meta.sender_id` deleted it.",
+        shape({"group_id": ID}, **_WHICH, deleted_at=TIME),
+        {"message_id": 7213650241, "conversation_id": "dm:1:2", "seq": 42, "deleted_at": AT},
+        sender_id=1,
+        target_id=2,
+    ),
+    _told(
+        "message_reaction",
+        "`meta.sender_id` put an emoji on a message, or took it back (not `added`); all of its reactions.",
+        shape({"group_id": ID}, **_WHICH, emoji=TEXT, added=FLAG, reactions=listed(snake_reaction(ID))),
+        {
+            "message_id": 7213650241,
+            "conversation_id": "dm:1:2",
+            "seq": 42,
+            "emoji": "👍",
+            "added": True,
+            "reactions": [{"emoji": "👍", "count": 1, "user_ids": [2]}],
+        },
         sender_id=2,
         target_id=1,
     ),

@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from messaging.dialects import snake
 from messaging.dialects.base import Frame, Hears, Payload, Request
 from messaging.dialects.forms import read
 from messaging.dialects.frames import Frames, Row
 from messaging.dialects.shapes import time
-from messaging.dialects.ws_chat_events import between_two, frame, in_room, message, receipts, render, who
+from messaging.dialects.ws_chat_events import (
+    between_two,
+    change,
+    frame,
+    in_room,
+    message,
+    receipts,
+    render,
+    who,
+)
 from messaging.dialects.ws_chat_forms import (
     BATCH,
     Batch,
@@ -23,6 +33,7 @@ from messaging.dialects.ws_chat_forms import (
     DmHistory,
     InRoom,
     Join,
+    ReactionBack,
     RoomHistory,
     RoomMessage,
     Typing,
@@ -32,12 +43,30 @@ from messaging.dialects.ws_chat_forms import (
     typing,
 )
 from messaging.dialects.ws_chat_told import VOCABULARY
-from messaging.domain.commands import Authenticate, LeaveConversation, LoadHistory, Ping
+from messaging.domain.commands import (
+    Authenticate,
+    DeleteMessage,
+    EditMessage,
+    LeaveConversation,
+    LoadHistory,
+    Ping,
+    SetReaction,
+)
 from messaging.domain.errors import InvalidFormat
-from messaging.domain.events import Event
+from messaging.domain.events import Event, changed_by
 from messaging.domain.ids import numeric
 from messaging.domain.models import MessageView
-from messaging.domain.replies import Authenticated, Done, HistoryPage, Joined, Left, Marked, Pong, Sent
+from messaging.domain.replies import (
+    Authenticated,
+    ChangedMessage,
+    Done,
+    HistoryPage,
+    Joined,
+    Left,
+    Marked,
+    Pong,
+    Sent,
+)
 
 # --- answers -----------------------------------------------------------------------------------------
 
@@ -92,6 +121,11 @@ def _marked(reply: Marked, _at: datetime) -> tuple[Frame, ...]:
     return tuple(frame for event in reply.again for frame in receipts(event, event.reader.id))
 
 
+def _changed(reply: ChangedMessage, _at: datetime) -> tuple[Frame, ...]:
+    """What was so before already; whatever else is told to the asker like to everybody."""
+    return (change(reply.event, changed_by(reply.event)),) if reply.repeated else ()
+
+
 def _authenticated(reply: Authenticated, at: datetime) -> tuple[Frame, ...]:
     return (frame("authenticate_ack", {"success": True} | snake.token_end(reply), at),)
 
@@ -103,6 +137,7 @@ def _pong(_reply: Pong, at: datetime) -> tuple[Frame, ...]:
 # --- commands ----------------------------------------------------------------------------------------
 
 _HERE: Payload = {"room": "general"}
+_THIS: Payload = {"message_id": 123}
 
 ROWS = (
     Row(
@@ -133,6 +168,7 @@ ROWS = (
         command=snake.in_room(send),
         reply=Sent,
         tells=_sent,
+        reacts=_changed,
         answers=("room_message",),
         example=_HERE | {"content": "Bonjour tout le monde !", "message_type": "text"},
     ),
@@ -143,8 +179,39 @@ ROWS = (
         command=send,
         reply=Sent,
         tells=_sent,
+        reacts=_changed,
         answers=("direct_message",),
         example={"to_user_id": 456, "content": "Salut, comment ça va ?", "message_type": "text"},
+    ),
+    Row(
+        name="edit_message",
+        summary="Say something else in a message of one's own.",
+        form=snake.Edit(),
+        command=EditMessage,
+        reply=ChangedMessage,
+        tells=_changed,
+        answers=("message_edited",),
+        example=_THIS | {"content": "Bonsoir tout le monde !"},
+    ),
+    Row(
+        name="delete_message",
+        summary="Take back a message: one's own, or as an admin anybody's.",
+        form=snake.OneMessage(),
+        command=DeleteMessage,
+        reply=ChangedMessage,
+        tells=_changed,
+        answers=("message_deleted",),
+        example=_THIS,
+    ),
+    Row(
+        name="reaction_removed",
+        summary="Take one's own emoji on a message back.",
+        form=ReactionBack(),
+        command=partial(SetReaction, present=False),
+        reply=ChangedMessage,
+        tells=_changed,
+        answers=("reaction_removed",),
+        example=_THIS | {"content": "👍"},
     ),
     Row(
         name="room_history",
@@ -182,7 +249,7 @@ ROWS = (
         reply=Marked,
         tells=_marked,
         answers=("message_read",),
-        example={"message_id": 123},
+        example=_THIS,
     ),
     Row(
         name="authenticate",

@@ -15,11 +15,15 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     RoomEntered,
     RoomLeft,
     TypingChanged,
@@ -96,6 +100,38 @@ def _typing(event: TypingChanged) -> Frame:
     return frame("typing", place | who(event.user) | {"is_typing": event.active}, event.at)
 
 
+def change(event: MessageChange, viewer: str | None) -> Frame:
+    """A message that was edited or deleted; a reaction, as the message that it looks like, or taken back."""
+    there, stored = event.conversation, event.message
+    match event:
+        case MessageEdited():
+            told = message(there, stored, event.sender, viewer).payload["data"]
+            return frame("message_edited", {"message_id": stored.id, **told}, event.at)
+        case MessageDeleted():
+            gone: Payload = {"message_id": stored.id, "seq": stored.seq, "user_id": numeric(event.user_id)}
+            gone["deleted_at"] = time(stored.deleted_at or event.at)
+            return frame("message_deleted", gone | _place(there, viewer), event.at)
+        case ReactionChanged(added=True):
+            return _reaction(event, viewer)
+        case ReactionChanged():
+            back: Payload = {"message_id": stored.id, "user_id": numeric(event.user.id)}
+            return frame(
+                "reaction_removed", back | {"content": event.emoji} | _place(there, viewer), event.at
+            )
+
+
+def _reaction(event: ReactionChanged, viewer: str | None) -> Frame:
+    there, stored, user = event.conversation, event.message, event.user
+    put: Payload = {"content": event.emoji, "message_type": "reaction", "created_at": time(event.at)}
+    put["reply_to"] = stored.id
+    which: Payload = {"id": stored.id, "seq": stored.seq}
+    if there.kind is not Kind.DIRECT:
+        return frame("room_message", which | {"room": there.id} | who(user) | put, event.at)
+    to_user = snake.partner(there, user.id) or viewer or user.id
+    two = {"from_user_id": numeric(user.id), "from_username": user.short_name, "to_user_id": numeric(to_user)}
+    return frame("direct_message", which | two | put, event.at)
+
+
 def receipts(event: MessagesRead, viewer: str | None) -> tuple[Frame, ...]:
     """One frame for each message that was newly read."""
     shared = _place(event.conversation, viewer or event.reader.id)
@@ -120,6 +156,8 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
     match event:
         case MessageSent():
             return (message(event.conversation, event.message, event.sender, viewer),)
+        case MessageEdited() | MessageDeleted() | ReactionChanged():
+            return (change(event, viewer),)
         case TypingChanged():
             return (_typing(event),)
         case MessagesRead():

@@ -9,6 +9,7 @@ from typing import Any
 from messaging.dialects.attachments import MAX_MIME_CHARACTERS, Url, file_name
 from messaging.dialects.fields import (
     Choice,
+    EmojiText,
     Field,
     Flag,
     Limit,
@@ -19,8 +20,8 @@ from messaging.dialects.fields import (
     UserId,
     Whole,
 )
-from messaging.dialects.snake import RoomId, SnakeSchema, Words
-from messaging.domain.commands import Command, JoinConversation, MarkRead, SendMessage, SetTyping
+from messaging.dialects.snake import OneMessage, RoomId, SnakeSchema, Words
+from messaging.domain.commands import Command, JoinConversation, MarkRead, SendMessage, SetReaction, SetTyping
 from messaging.domain.errors import InvalidFormat
 from messaging.domain.models import Attachment, ContentType
 
@@ -71,6 +72,12 @@ class DirectMessage(Said):
     """A message to a user."""
 
     to_user = UserId(required=True, data_key="to_user_id")
+
+
+class ReactionBack(OneMessage):
+    """One's own emoji on a message, to be taken back."""
+
+    emoji = EmojiText(required=True, data_key="content")
 
 
 class Page(SnakeSchema):
@@ -129,14 +136,26 @@ def send(
     duration: float | None = None,
     **arguments: Any,
 ) -> Command:
-    """To send, with the file that the message names, if any."""
+    """To send, with the file that the message names, if any; or to react to another message."""
     if message_type is MessageType.REACTION:
-        raise InvalidFormat("Reactions are not available yet.", field="message_type")
+        return _react(**arguments)
     files: tuple[Attachment, ...] = ()
     if media_url is not None:
         name = file_name(media_url)
         files = (Attachment(id="0", url=media_url, file_name=name, mime_type=media_type, duration=duration),)
     return SendMessage(content_type=ContentType(message_type.value), attachments=files, **arguments)
+
+
+def _react(
+    content: str = "",
+    reply_to: int | None = None,
+    client_message_id: str | None = None,
+    **place: Any,
+) -> Command:
+    del client_message_id  # a reaction is there once, however often it is sent
+    if reply_to is None:
+        raise InvalidFormat("A reaction needs reply_to, the message that it is about.", field="reply_to")
+    return SetReaction(message_id=reply_to, emoji=content, present=True, **place)
 
 
 def typing(*, conversation_id: str | None, to_user: str | None = None, active: bool) -> Command:

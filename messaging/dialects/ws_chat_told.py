@@ -40,7 +40,7 @@ def _told(name: str, summary: str, data: Document, example: Payload) -> Told:
     return Told(name=name, summary=summary, schema=schema, example=_example(name, example))
 
 
-_TYPES = {"type": "string", "enum": ["text", "image", "audio", "file", "system"]}
+_TYPES = {"type": "string", "enum": ["text", "image", "audio", "file", "system", "reaction"]}
 _SAID: Document = {"content": TEXT, "message_type": _TYPES, "created_at": TIME}
 _EXTRAS = snake_extras(MESSAGE_ID)
 _REACTIONS = listed(snake_reaction(ID))
@@ -98,6 +98,24 @@ EVENTS = (
         "A page of a room, or of the messages with a user.",
         shape(_PLACE, messages=listed(reference("WsChatPastMessage")), total=NUMBER, has_more=FLAG),
         {"room": "general", "messages": [_IN_ROOM | {"reactions": []}], "total": 42, "has_more": True},
+    ),
+    _told(
+        "message_edited",
+        "A message says something else; the rest is as in the frame that told it first.",
+        shape(_EXTRAS | _PLACE | _WHO | _TWO, message_id=MESSAGE_ID, id=MESSAGE_ID, seq=NUMBER, **_SAID),
+        {"message_id": 7213650241} | _IN_ROOM | {"content": "Bonsoir !", "edited_at": AT},
+    ),
+    _told(
+        "message_deleted",
+        "A message says nothing any more; its place stays.",
+        shape(_PLACE, message_id=MESSAGE_ID, seq=NUMBER, user_id=ID, deleted_at=TIME),
+        {"message_id": 7213650241, "seq": 42, "user_id": 123, "deleted_at": AT, "room": "general"},
+    ),
+    _told(
+        "reaction_removed",
+        "Somebody took an emoji back. Putting one is told as a message of type `reaction`.",
+        shape(_PLACE, message_id=MESSAGE_ID, user_id=ID, content=TEXT),
+        {"message_id": 7213650241, "user_id": 456, "content": "👍", "room": "general"},
     ),
     _told(
         "typing",

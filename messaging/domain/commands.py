@@ -143,6 +143,43 @@ class Ping:
     """Ask for nothing but an answer."""
 
 
+# --- changing what was said --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditMessage:
+    """Say something else instead."""
+
+    message_id: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteMessage:
+    """Take back what a message says. Its place in the conversation stays."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetReaction:
+    """Put an emoji on a message, or take one's own back. Where a place is named, the message must be there:
+    in a conversation, or in that with a user."""
+
+    message_id: int
+    emoji: str
+    present: bool
+    conversation_id: str | None = None
+    to_user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListEdits:
+    """What a message said before it was edited."""
+
+    message_id: int
+
+
 # --- looking -----------------------------------------------------------------------------------------
 
 
@@ -457,6 +494,10 @@ Command = (
     | Greet
     | CatchUp
     | Ping
+    | EditMessage
+    | DeleteMessage
+    | SetReaction
+    | ListEdits
     | LoadHistory
     | SearchMessages
     | ExportConversation

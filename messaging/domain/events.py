@@ -69,6 +69,47 @@ class MessagesRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEdited:
+    """A message says something else. `rev` is the change's place among all in the conversation.
+
+    `message` is as it was afterwards, or later: told again, a change may come with what came after it. So it
+    is in all events about changes.
+    """
+
+    conversation: Conversation
+    message: Message
+    sender: Profile
+    read_at: datetime | None
+    user_id: str
+    rev: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDeleted:
+    """A message says nothing any more; its place stays."""
+
+    conversation: Conversation
+    message: Message
+    user_id: str
+    rev: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactionChanged:
+    """A user put an emoji on a message, or took it back (not `added`)."""
+
+    conversation: Conversation
+    message: Message
+    user: Profile
+    emoji: str
+    added: bool
+    rev: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PresenceChanged:
     """A user's visible status changed. Goes once to each connection of those in one of `conversations`.
 
@@ -95,12 +136,14 @@ class ConversationChanged:
 class MemberAdded:
     """A user is now a member of a conversation, which may be new. Goes to that user.
 
-    What came past seq `since` is news to them, also where `view` shows it already.
+    What came past seq `since` is news to them, also where `view` shows it already; and what was changed past
+    rev `since_rev`.
     """
 
     user_id: str
     view: ConversationView
     since: int
+    since_rev: int = 0
     at: datetime
 
 
@@ -228,8 +271,18 @@ class CensusTold:
     connections: tuple[ConnectionView, ...] = ()
 
 
+MessageChange = MessageEdited | MessageDeleted | ReactionChanged
+"""Events about messages that were sent before. Each connection hears them once, by rising `rev`."""
+
+
+def changed_by(event: MessageChange) -> str:
+    """The id of the user who changed a message."""
+    return event.user.id if isinstance(event, ReactionChanged) else event.user_id
+
+
 ConversationEvent = (
     MessageSent
+    | MessageChange
     | TypingChanged
     | MessagesRead
     | ConversationChanged
@@ -291,6 +344,9 @@ def topic_of(event: Announcement) -> str:
             return user_topic(event.user_id)
         case (
             MessageSent()
+            | MessageEdited()
+            | MessageDeleted()
+            | ReactionChanged()
             | TypingChanged()
             | MessagesRead()
             | ConversationChanged()

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from messaging.domain.commands import ExportForm
-from messaging.domain.events import MessagesRead
+from messaging.domain.events import MessageChange, MessagesRead
 from messaging.domain.models import (
     ConnectionView,
     Conversation,
     ConversationView,
+    Edit,
     Identity,
     MessageView,
     Notification,
@@ -59,6 +60,23 @@ class Sent:
     conversation: Conversation
     view: MessageView
     repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedMessage:
+    """The message as it is now. `repeated`: it was so before, and nobody but the asker hears of it again."""
+
+    view: MessageView
+    event: MessageChange
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditList:
+    """What a message said before each of its last edits, the oldest first."""
+
+    message_id: int
+    edits: tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +191,7 @@ class Greeted:
 class Missed:
     """What came while a device was away, oldest first; `more` when there was more than is kept ready.
 
+    `changes` are what became of messages that the device has: `messages` are as they are now.
     `positions` says, by conversation, up to where nothing is left out after it; under INBOX, up to which
     position of the user's own.
     """
@@ -180,6 +199,7 @@ class Missed:
     user_id: str
     messages: tuple[tuple[Conversation, MessageView], ...]
     notifications: tuple[Notification, ...] = ()
+    changes: tuple[MessageChange, ...] = ()
     more: bool
     positions: tuple[tuple[str, Position], ...]
 
@@ -272,6 +292,8 @@ Reply = (
     | Joined
     | Left
     | Sent
+    | ChangedMessage
+    | EditList
     | HistoryPage
     | Found
     | ConversationExport

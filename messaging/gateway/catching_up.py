@@ -51,10 +51,10 @@ class CatchingUp:
         """Keep a notification until what was missed has been written."""
         self._held.append(event)
 
-    def written(self, conversation_id: str, seq: int) -> None:
-        """A live message has been written to the client, as has all that came before it there."""
+    def written(self, conversation_id: str, position: Position) -> None:
+        """A live message, or a change of one, was written to the client, as was all before it there."""
         known = self._written.get(conversation_id)
-        self._written[conversation_id] = Position(seq, known.rev if known else 0)
+        self._written[conversation_id] = known.raised_to(position) if known else position
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_in_time)
 
@@ -66,8 +66,8 @@ class CatchingUp:
         for conversation_id, joining in self._joinings.items():
             channel = hub.channels.get(conversation_id)
             if channel is not None:
-                position = self._written.get(conversation_id)
-                hub.hearing.finish(channel, joining, position.seq if position else joining.since)
+                since = Position(joining.since, joining.since_rev)
+                hub.hearing.finish(channel, joining, self._written.get(conversation_id, since))
         self._joinings.clear()
         held, self._held = self._held, []
         for event in held:

@@ -2,7 +2,8 @@
 
 Messages reach a process from several sides (its own commits, other processes, the store) late, twice or
 not at all. The channel knows the next seq: it tells each message once and in order, keeps what comes early,
-and says when something is missing.
+and says when something is missing. Changes of messages have an order of their own, by rev; none is told
+before the message that it changes.
 
 A session that joins is held until its history has been written: what happens meanwhile waits in its
 `Joining`, and what the history contained already is left out.
@@ -10,10 +11,11 @@ A session that joins is held until its history has been written: what happens me
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from messaging.domain.events import Event, MessageSent
+from messaging.domain.events import Event, MessageChange, MessageSent
+from messaging.domain.models import Message, Position
 from messaging.gateway.offset import Point, mark_of, point
 
 if TYPE_CHECKING:
@@ -35,14 +37,22 @@ class Tell(Protocol):
 class Joining:
     """A session on its way into a channel. `position` is the last seq of its history, once that is known."""
 
-    __slots__ = ("held", "overflowed", "position", "session", "since")
+    __slots__ = ("held", "overflowed", "position", "rev", "seen", "session", "since", "since_rev", "told")
 
-    def __init__(self, session: Session, since: int) -> None:
+    def __init__(self, session: Session, since: int, since_rev: int) -> None:
         self.session = session
         self.since = since
         """The last seq that the channel does not tell: what had been told when the joining began, or what
         those skip who said later where the channel starts."""
+        self.since_rev = since_rev
+        """Likewise the last rev."""
         self.position: int | None = None
+        self.rev = 0
+        """The last rev whose change the session knows, once its position is known."""
+        self.told = Position()
+        """Up to where it has been told everything, once its position is known."""
+        self.seen: dict[int, int] = {}
+        """The revs of those messages in its history that have later changes."""
         self.held: list[Event] = []
         self.overflowed = False
 
@@ -56,7 +66,30 @@ class Joining:
 
     def misses(self, event: Event) -> bool:
         """Whether the session has not seen this event in its history."""
-        return not isinstance(event, MessageSent) or event.message.seq > (self.position or 0)
+        if isinstance(event, MessageSent):
+            return event.message.seq > (self.position or 0)
+        if isinstance(event, MessageChange):
+            return event.rev > max(self.rev, self.seen.get(event.message.id, 0))
+        return True
+
+    def reach(self, event: Event) -> bool:
+        """The session is told this; whether it has come further by it."""
+        if isinstance(event, MessageSent):
+            self.told = self.told.raised_to(Position(event.message.seq))
+        elif isinstance(event, MessageChange):
+            self.told = self.told.raised_to(Position(rev=event.rev))
+        else:
+            return False
+        return True
+
+    @property
+    def furthest(self) -> int:
+        """The rev of the last change that is in the session's history."""
+        return max(self.rev, *self.seen.values(), 0)
+
+    def saw(self, messages: Iterable[Message]) -> None:
+        """These were in the session's history, as they were then."""
+        self.seen |= {message.id: message.rev for message in messages if message.rev > self.since_rev}
 
 
 class Channel:
@@ -64,6 +97,7 @@ class Channel:
 
     __slots__ = (
         "_early",
+        "_early_changes",
         "_mark",
         "_tell",
         "checked_version",
@@ -71,6 +105,7 @@ class Channel:
         "filling",
         "followers",
         "joining",
+        "next_rev",
         "next_seq",
         "version",
         "watchers",
@@ -79,6 +114,7 @@ class Channel:
     def __init__(self, conversation_id: str, tell: Tell) -> None:
         self.conversation_id = conversation_id
         self.next_seq: int | None = None
+        self.next_rev: int | None = None
         self.version: int | None = None
         """The last version of the conversation that was told here."""
         self.checked_version: int | None = None
@@ -89,6 +125,7 @@ class Channel:
         self.filling = False
         self._mark = mark_of(conversation_id)
         self._early: dict[int, MessageSent] = {}
+        self._early_changes: dict[int, MessageChange] = {}
         self._tell = tell
 
     @property
@@ -96,9 +133,15 @@ class Channel:
         """The seq of the last message told here; 0 while none is known."""
         return (self.next_seq or 1) - 1
 
-    def point(self, seq: int | None = None) -> Point:
-        """Where those stand who have been told all up to here, or up to message `seq`."""
-        return point(self.conversation_id, self._mark, self.last_seq if seq is None else seq, 0)
+    def point(self, position: Position | None = None) -> Point:
+        """Where those stand who have been told all up to here, or up to `position`."""
+        seq, rev = (self.last_seq, self.last_rev) if position is None else position
+        return point(self.conversation_id, self._mark, seq, rev)
+
+    @property
+    def last_rev(self) -> int:
+        """The rev of the last change told here; 0 while none is known."""
+        return (self.next_rev or 1) - 1
 
     @property
     def deserted(self) -> bool:
@@ -113,8 +156,8 @@ class Channel:
 
     @property
     def gap(self) -> bool:
-        """Whether a message is missing before one that came early."""
-        return bool(self._early)
+        """Whether something is missing before what came early."""
+        return bool(self._early or self._early_changes)
 
     def heard_by(self, session: Session) -> bool:
         """Whether the session watches, or is about to."""
@@ -127,6 +170,15 @@ class Channel:
             for joining in self.joining.values():
                 joining.since = last_seq
             self._flush()
+            self._flush_changes()
+
+    def start_at_rev(self, last_rev: int) -> None:
+        """Changes up to `last_rev` are not told here; the first who knows decides."""
+        if self.next_rev is None:
+            self.next_rev = last_rev + 1
+            for joining in self.joining.values():
+                joining.since_rev = last_rev
+            self._flush_changes()
 
     def let_in(self, version: int) -> None:
         """Somebody listens from now on because they might as of this version, which may be an old one."""
@@ -138,12 +190,31 @@ class Channel:
         if self.next_seq is not None and seq == self.next_seq:
             self._advance(event)
             self._flush()
+            if self._early_changes:
+                self._flush_changes()
             return True
         if self.next_seq is not None and seq < self.next_seq:
             return False
         if len(self._early) < MAX_EARLY:
             self._early[seq] = event
         return True
+
+    def receive_change(self, event: MessageChange) -> None:
+        """A change is known: tell it now, later, or not again."""
+        if event.rev >= (self.next_rev or 0) and len(self._early_changes) < MAX_EARLY:
+            self._early_changes[event.rev] = event
+            self._flush_changes()
+
+    def receive_missed(self, events: Sequence[MessageChange], up_to: int) -> None:
+        """All that the store has up to rev `up_to` to be told. Ends before a change of a message that has not
+        been told yet."""
+        for event in events:
+            if not self._has_told(event):
+                return
+            if event.rev >= (self.next_rev or 0):
+                self._advance_change(event)
+        self.next_rev = max(self.next_rev or 0, up_to + 1)
+        self._flush_changes()
 
     def tell(self, event: Event, *, skip_user: str | None = None) -> None:
         """Tell the watchers of something that has no place in the order of messages. `skip_user` is whose
@@ -161,24 +232,26 @@ class Channel:
     def begin_join(self, session: Session) -> Joining:
         """Hold everything for this session from now on."""
         self.watchers.pop(session, None)
-        joining = self.joining[session] = Joining(session, self.last_seq)
+        joining = self.joining[session] = Joining(session, self.last_seq, self.last_rev)
         return joining
 
-    def finish_join(self, joining: Joining, last_seq: int) -> bool:
-        """The session's history has been written up to `last_seq`: let it hear what came since.
+    def finish_join(self, joining: Joining, position: Position) -> bool:
+        """The session's history has been written up to `position`: let it hear what came since.
 
-        False when more came since than is held: it must read on from `last_seq` in the store, and try again.
+        False when more came since than is held: it must read on from there in the store, and try again.
         """
         if self.joining.get(joining.session) is not joining:
             return True  # it left, or began to join again
-        if joining.overflowed or last_seq < joining.since:
+        last_seq, last_rev = position
+        if joining.overflowed or last_seq < joining.since or last_rev < joining.since_rev:
             joining.overflowed = False
             return False
-        joining.position = last_seq
+        joining.position, joining.rev = joining.told = position
         held, joining.held = joining.held, []
         for event in held:
             self._to_joining(joining, event)
         self.start_at(last_seq)  # may tell what came early, and so promote it
+        self.start_at_rev(last_rev)
         self._promote(joining)
         return True
 
@@ -197,6 +270,28 @@ class Channel:
         for follower in self.followers:
             follower.message_sent(event)
 
+    def _has_told(self, event: MessageChange) -> bool:
+        """Whether the message that is changed has been told here."""
+        return self.next_seq is not None and event.message.seq < self.next_seq
+
+    def _advance_change(self, event: MessageChange) -> None:
+        self.next_rev = event.rev + 1
+        self._early_changes.pop(event.rev, None)
+        self._tell(self.watchers, event, self.point())
+        for joining in list(self.joining.values()):
+            self._to_joining(joining, event)
+            self._promote(joining)
+        for follower in self.followers:
+            follower.message_changed(event)
+
+    def _flush_changes(self) -> None:
+        while self.next_rev is not None and (event := self._early_changes.get(self.next_rev)) is not None:
+            if not self._has_told(event):
+                break
+            self._advance_change(event)
+        for rev in [rev for rev in self._early_changes if rev < (self.next_rev or 0)]:
+            del self._early_changes[rev]
+
     def _flush(self) -> None:
         if not self._early:
             return
@@ -209,13 +304,17 @@ class Channel:
         if joining.position is None:
             joining.hold(event)
         elif joining.misses(event):
-            here = self.point(event.message.seq) if isinstance(event, MessageSent) else None
+            here = self.point(joining.told) if joining.reach(event) else None
             self._tell((joining.session,), event, here)
 
     def _promote(self, joining: Joining) -> None:
         """Once the channel has come as far as the session's history, nothing sets the session apart."""
         if self.joining.get(joining.session) is not joining:
             return
-        if joining.position is not None and self.last_seq >= joining.position:
+        if (
+            joining.position is not None
+            and self.last_seq >= joining.position
+            and self.last_rev >= joining.furthest
+        ):
             del self.joining[joining.session]
             self.watchers[joining.session] = None

@@ -17,6 +17,7 @@ from messaging.domain.models import Conversation, Kind, Tail
 from messaging.gateway.channel import Channel
 from messaging.gateway.follower import Follower
 from messaging.gateway.metrics import Metrics
+from messaging.service.changes import change_events
 from messaging.service.context import Context
 from messaging.service.views import conversation_view
 
@@ -89,45 +90,72 @@ class Comparison:
         if membership.conversation.kind is Kind.DIRECT and membership.last_seq == 0:
             return  # it has not begun
         view = await conversation_view(self._ctx, membership.conversation)
-        since, now = membership.member.cursor, self._ctx.clock()
-        self._announce(MemberAdded(user_id=follower.user_id, view=view, since=since, at=now))
+        self._announce(
+            MemberAdded(
+                user_id=follower.user_id,
+                view=view,
+                since=membership.member.cursor,
+                since_rev=membership.last_rev,
+                at=self._ctx.clock(),
+            )
+        )
 
     async def _compare_channel(self, channel: Channel, tail: Tail) -> None:
-        if channel.next_seq is not None and channel.next_seq <= tail.last_seq:
-            await self.catch_up(channel)
+        behind = channel.next_seq is not None and channel.next_seq <= tail.last_seq
+        if behind or (channel.next_rev is not None and channel.next_rev <= tail.last_rev):
+            await self.catch_up(channel, tail.last_rev)
         if channel.version is None and tail.version > 0:
             channel.version = tail.version
         if channel.checked_version is not None and channel.checked_version != tail.version:
             await self._check(channel)
 
-    async def catch_up(self, channel: Channel) -> None:
+    async def catch_up(self, channel: Channel, last_rev: int = 0) -> None:
         """Tell in a channel what the store has past its end, unless that is being done already."""
         if not channel.filling:
             channel.filling = True
-            await self.fill(channel, wait=0)
+            await self.fill(channel, wait=0, last_rev=last_rev)
 
-    async def fill(self, channel: Channel, *, wait: float) -> None:
-        """Read from the store what is missing before the next message."""
+    async def fill(self, channel: Channel, *, wait: float, last_rev: int = 0) -> None:
+        """Read from the store what is missing before what came early; and all past the end, where nothing
+        did. Changes are known to be counted up to `last_rev`, also where they are kept no longer."""
         try:
             await asyncio.sleep(wait)
-            while channel.next_seq is not None and not channel.deserted:
-                after = channel.next_seq - 1
-                messages = await self._ctx.store.history(
-                    channel.conversation_id, after=after, limit=_READ_AT_ONCE
-                )
-                conversation = await self._ctx.seats.conversation(channel.conversation_id)
-                if conversation is None or not messages:
-                    return
-                people = await self._ctx.people.find({m.sender_id for m in messages})
-                self._metrics.gap_filled()
-                for m in messages:
-                    channel.receive(
-                        MessageSent(conversation=conversation, message=m, sender=people[m.sender_id])
-                    )
-                if len(messages) < _READ_AT_ONCE and not channel.gap:
-                    return
+            await self._fill_messages(channel)
+            await self._fill_changes(channel, last_rev)
         finally:
             channel.filling = False
+
+    async def _fill_messages(self, channel: Channel) -> None:
+        while channel.next_seq is not None and not channel.deserted:
+            after = channel.next_seq - 1
+            messages = await self._ctx.store.history(
+                channel.conversation_id, after=after, limit=_READ_AT_ONCE
+            )
+            conversation = await self._ctx.seats.conversation(channel.conversation_id)
+            if conversation is None or not messages:
+                return
+            people = await self._ctx.people.find({m.sender_id for m in messages})
+            self._metrics.gap_filled()
+            for m in messages:
+                channel.receive(MessageSent(conversation=conversation, message=m, sender=people[m.sender_id]))
+            if len(messages) < _READ_AT_ONCE and not channel.gap:
+                return
+
+    async def _fill_changes(self, channel: Channel, last_rev: int) -> None:
+        while channel.next_rev is not None and not channel.deserted:
+            after = channel.next_rev - 1
+            changes = await self._ctx.store.changes(channel.conversation_id, after=after, limit=_READ_AT_ONCE)
+            conversation = await self._ctx.seats.conversation(channel.conversation_id)
+            if conversation is None:
+                return
+            if not changes:
+                channel.receive_missed((), last_rev)
+                return
+            events = await change_events(self._ctx, conversation, changes)
+            self._metrics.gap_filled()
+            channel.receive_missed(events, changes[-1].rev)
+            if len(changes) < _READ_AT_ONCE or channel.last_rev == after:
+                return
 
     async def _check(self, channel: Channel) -> None:
         """The conversation changed, which somebody may not have said: end what is not allowed, tell the rest.

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from messaging.domain.events import MessageSent, MessagesRead, UnreadChanged
-from messaging.domain.models import Kind, Member, Membership
+from messaging.domain.events import MessageChange, MessageSent, MessagesRead, UnreadChanged
+from messaging.domain.models import Kind, Member, Membership, Position
 from messaging.gateway.paced import Errand
 
 if TYPE_CHECKING:
@@ -158,13 +158,22 @@ class Follower:
             return
         for session in self.sessions:
             if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
-                session.catching_up.written(conversation_id, event.message.seq)
+                session.catching_up.written(conversation_id, Position(event.message.seq))
         if standing.returns(event.message.seq):
             self._returned(self, conversation_id)
         if event.message.sender_id == self.user_id:
             standing.own_sent = max(standing.own_sent, event.message.sender_seq)
         else:
             self.recount(conversation_id)
+
+    def message_changed(self, event: MessageChange) -> None:
+        """A message was changed in one of the conversations."""
+        standing = self.standings.get(event.conversation.id)
+        if standing is None:
+            return
+        for session in self.sessions:
+            if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
+                session.catching_up.written(event.conversation.id, Position(rev=event.rev))
 
     def messages_read(self, event: MessagesRead) -> None:
         """The user read, on any of their devices. A cursor never goes back."""

@@ -129,6 +129,7 @@ class Gateway:
         await asyncio.gather(*self._clockwork, return_exceptions=True)
         await self.tasks.close(COMMAND_SECONDS)
         await self.ctx.reads.close()
+        await self.ctx.changes.close()
         await self.ctx.committer.close()
         await self.recoveries.close()
         await self.ctx.presence.close()

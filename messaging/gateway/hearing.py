@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from messaging.dialects.base import Hears
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event, MessageSent
-from messaging.domain.models import Conversation, Kind
+from messaging.domain.models import Conversation, Kind, Position
 from messaging.gateway.channel import Channel, Joining, Tell
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.gateway.tasks import Tasks
+from messaging.service.changes import change_events
 from messaging.service.context import Context
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ class Hearing:
             self.let_in(session, standing.conversation, standing.channel)
 
     def let_in(
-        self, session: Session, conversation: Conversation, channel: Channel, after: int | None = None
+        self, session: Session, conversation: Conversation, channel: Channel, after: Position | None = None
     ) -> None:
-        """Let the session hear one conversation, from now on or past seq `after`, if it hears such ones."""
+        """Let the session hear one conversation, from now on or past `after`, if it hears such ones."""
         if session.farewell is not None or channel.heard_by(session) or not _hears(session, conversation):
             return
         joining = channel.begin_join(session)
@@ -53,24 +54,25 @@ class Hearing:
         if session.catching_up is not None and session.catching_up.under_way:
             session.catching_up.begin(conversation.id, joining)
         else:
-            self.finish(channel, joining, joining.since if after is None else after)
+            self.finish(channel, joining, after or Position(joining.since, joining.since_rev))
 
-    def finish(self, channel: Channel, joining: Joining, last_seq: int) -> None:
-        """The session has everything up to `last_seq`: let it hear the rest, soon."""
-        if not channel.finish_join(joining, last_seq):
-            self._tasks.start(self._read_on(channel, joining, last_seq))
+    def finish(self, channel: Channel, joining: Joining, position: Position) -> None:
+        """The session has everything up to `position`: let it hear the rest, soon."""
+        if not channel.finish_join(joining, position):
+            self._tasks.start(self._read_on(channel, joining, position))
 
     def end(self, session: Session) -> None:
         """The session is gone: it hears nothing any more."""
         for conversation_id in self._heard.pop(session, ()):
             self._leave(session, conversation_id)
 
-    async def _read_on(self, channel: Channel, joining: Joining, last_seq: int) -> None:
+    async def _read_on(self, channel: Channel, joining: Joining, position: Position) -> None:
         session = joining.session
         try:
-            while not channel.finish_join(joining, last_seq):
+            while not channel.finish_join(joining, position):
                 await session.drained()
-                last_seq = await self._tell_stored(channel, joining, last_seq)
+                seq = await self._tell_stored(channel, joining, position.seq)
+                position = Position(seq, await self._tell_changes(channel, joining, position.rev, seq))
         except ClientError:
             session.close(UNAVAILABLE)  # it comes back, and goes on where it stopped
 
@@ -86,7 +88,20 @@ class Hearing:
                 conversation=conversation, message=message, sender=people[message.sender_id]
             )
             self._tell((joining.session,), event)
+        joining.saw(messages)
         return messages[-1].seq
+
+    async def _tell_changes(self, channel: Channel, joining: Joining, after: int, seq: int) -> int:
+        """Tell the session a page of the changes of messages up to `seq`; how far that went."""
+        conversation = await self._ctx.seats.conversation(channel.conversation_id)
+        changes = await self._ctx.store.changes(channel.conversation_id, after=after, limit=_READ_AT_ONCE)
+        if conversation is None or not changes:
+            return max(after, joining.since_rev)
+        for event in await change_events(self._ctx, conversation, changes):
+            if event.message.seq > seq:
+                return event.rev - 1
+            self._tell((joining.session,), event)
+        return changes[-1].rev
 
 
 def _hears(session: Session, conversation: Conversation) -> bool:

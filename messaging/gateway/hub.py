@@ -21,11 +21,15 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     RoomEntered,
     RoomLeft,
     TypingChanged,
@@ -34,7 +38,7 @@ from messaging.domain.events import (
     conversation_topic,
     user_topic,
 )
-from messaging.domain.models import Membership
+from messaging.domain.models import Membership, Position
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.comparison import GAP_SECONDS, Comparison
 from messaging.gateway.follower import Follower, Standing
@@ -76,25 +80,33 @@ class Hub:
         await self._bus.subscribe(conversation_topic(conversation_id))
         return joining
 
-    def finish_join(self, joining: Joining, conversation_id: str, last_seq: int) -> bool:
-        """The history has been written up to `last_seq`. False: read on from there, and finish again."""
+    async def find_rev(self, joining: Joining, conversation_id: str) -> int:
+        """The last rev whose change need not be told to who is joining: the history shows it already."""
+        channel = self.channels.get(conversation_id)
+        if channel is not None and channel.next_rev is None:
+            tails = await self._ctx.store.tails([conversation_id])
+            channel.start_at_rev(tails[conversation_id].last_rev)
+        return joining.since_rev
+
+    def finish_join(self, joining: Joining, conversation_id: str, position: Position) -> bool:
+        """The history has been written up to `position`. False: read on from there, and finish again."""
         channel = self.channels.get(conversation_id)
         if channel is None:
             return True
         conversation = joining.session.watched.get(conversation_id)
         if conversation is not None:
             channel.let_in(conversation.version)
-        return channel.finish_join(joining, last_seq)
+        return channel.finish_join(joining, position)
 
     def is_joining(self, joining: Joining, conversation_id: str) -> bool:
         """Whether the session is still on its way in; not after it left, was removed or the end of it all."""
         channel = self.channels.get(conversation_id)
         return channel is not None and channel.joining.get(joining.session) is joining
 
-    def point(self, conversation_id: str, seq: int) -> Point | None:
-        """Where a client stands that was told all messages up to `seq`; None when nobody hears it here."""
+    def point(self, conversation_id: str, position: Position) -> Point | None:
+        """Where a client stands that was told all up to `position`; None when nobody hears it here."""
         channel = self.channels.get(conversation_id)
-        return None if channel is None else channel.point(seq)
+        return None if channel is None else channel.point(position)
 
     def leave(self, session: Session, conversation_id: str) -> None:
         """The session no longer watches this conversation."""
@@ -157,6 +169,7 @@ class Hub:
         conversation = membership.conversation
         channel = self._open(conversation.id)
         channel.start_at(membership.last_seq)
+        channel.start_at_rev(membership.last_rev)
         if channel.version is None:  # else what is told here goes by what was told here
             channel.version = conversation.version
         channel.let_in(conversation.version)
@@ -191,6 +204,8 @@ class Hub:
         match event:
             case MessageSent():
                 self._message_sent(event)
+            case MessageEdited() | MessageDeleted() | ReactionChanged():
+                self._message_changed(event)
             case TypingChanged() | RoomEntered() | RoomLeft():
                 self._to_channel(event.conversation.id, event, skip_user=event.user.id)
             case MessagesRead():
@@ -247,6 +262,15 @@ class Hub:
             return
         if not channel.receive(event):
             self._metrics.suppressed("bus")
+        self._fill_gap(channel)
+
+    def _message_changed(self, event: MessageChange) -> None:
+        channel = self.channels.get(event.conversation.id)
+        if channel is not None:
+            channel.receive_change(event)
+            self._fill_gap(channel)
+
+    def _fill_gap(self, channel: Channel) -> None:
         if channel.gap and channel.next_seq is not None and not channel.filling:
             channel.filling = True
             self._tasks.start(self._comparison.fill(channel, wait=GAP_SECONDS))
@@ -300,8 +324,9 @@ class Hub:
         conversation = event.view.conversation
         channel = self._open(conversation.id)
         channel.start_at(event.since)
+        channel.start_at_rev(event.since_rev)
         for session in follower.sessions:
-            self.hearing.let_in(session, conversation, channel, event.since)
+            self.hearing.let_in(session, conversation, channel, Position(event.since, event.since_rev))
         self.tell(list(follower.sessions), event)
         self._tasks.start(self._begin_following(follower, channel))
 
@@ -337,7 +362,8 @@ class Hub:
         if follower.standings[conversation_id].unread:
             follower.recount(conversation_id)  # a message was there before the standing that counts it
         await standing
-        if channel.last_seq < membership.last_seq:  # messages that came before the standing
+        if channel.last_seq < membership.last_seq or channel.last_rev < membership.last_rev:
+            # What came before the standing.
             await self._comparison.catch_up(channel)
 
     def _member_removed(self, event: MemberRemoved) -> None:

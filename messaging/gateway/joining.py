@@ -5,13 +5,17 @@ Watch first, read second: what happens meanwhile is held until the history has b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from messaging.dialects.base import Request
 from messaging.domain.commands import JoinConversation, LoadHistory
 from messaging.domain.errors import PermissionDenied, RoomNotFound
+from messaging.domain.events import MessageChange
+from messaging.domain.models import Change, Conversation, Position
 from messaging.domain.replies import Joined
 from messaging.gateway.farewell import SLOW
+from messaging.service.changes import change_events, rev_at
 from messaging.service.context import Outcome
 from messaging.service.policy import MISSED_PAGE
 
@@ -33,11 +37,14 @@ class Join:
         self._conversation_id = command.conversation_id
         self._command = command
         self._joining: Joining
+        self._rev = 0
+        """The last rev of a change that the client knows, or can see in its history."""
 
     async def run(self, ref: object | None) -> Outcome:
         """Carry the command out and write its answer, the history, and what came meanwhile."""
         self._joining = joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
         try:
+            self._rev = await self._gateway.hub.find_rev(joining, self._conversation_id)
             outcome = await self._gateway.execute(self._session.actor, self._command)
             if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
                 raise TypeError("joining gives a Joined")
@@ -58,16 +65,24 @@ class Join:
         if not hub.is_joining(joining, self._conversation_id):
             raise RoomNotFound  # the user was removed, or the conversation deleted, meanwhile
         session.watch(joined.conversation)
-        position = joined.last_seq
-        after = joined.messages[-1].message.seq if joined.missing else position
-        session.write_history(self._request, joined, ref, here=hub.point(self._conversation_id, after))
+        after = self._command.after
+        told = self._rev if after is None else await rev_at(self._gateway.ctx, self._conversation_id, after)
+        seq = joined.last_seq
+        first = joined.messages[-1].message.seq if joined.missing else seq
+        here = hub.point(self._conversation_id, Position(first, told))
+        session.write_history(self._request, joined, ref, here=here)
+        joining.saw(seen.message for seen in joined.messages)
         if joined.missing:
-            position = max(position, await self._write_missed(after, position))
-        while not hub.finish_join(joining, self._conversation_id, position):
-            position = await self._write_missed(position, None)
+            seq = max(seq, await self._write_missed(first, seq, told))
+        if after is not None:
+            await self._write_missed_changes(joined.conversation, after, told, seq)
+        while not hub.finish_join(joining, self._conversation_id, Position(seq, self._rev)):
+            seq = await self._write_missed(seq, None, self._rev)
+            self._rev = await self._write_changes(joined.conversation, self._rev, seq)
 
-    async def _write_missed(self, after: int, up_to: int | None) -> int:
-        """Write what was missed past `after`, page by page, as the client takes it; how far it went."""
+    async def _write_missed(self, after: int, up_to: int | None, rev: int) -> int:
+        """Write what was missed past `after`, page by page, as the client takes it; how far it went. It knows
+        all changes up to `rev`."""
         while self._session.farewell is None:
             await self._session.drained()
             if not self._gateway.hub.is_joining(self._joining, self._conversation_id):
@@ -76,12 +91,43 @@ class Join:
             page = await self._gateway.history(missed)
             if not page.messages:
                 break
+            self._joining.saw(seen.message for seen in page.messages)
             after = page.messages[-1].message.seq
-            here = self._gateway.hub.point(self._conversation_id, after)
+            here = self._gateway.hub.point(self._conversation_id, Position(after, rev))
             self._session.write_history(self._request, page, here=here)
             if after >= (page.last_seq if up_to is None else up_to):
                 break
         return after
+
+    async def _write_missed_changes(self, conversation: Conversation, heard: int, rev: int, seq: int) -> None:
+        """Write what became of messages up to seq `heard`, the last that the client had, while it was away.
+        Later ones, up to `seq`, have been written as they are now."""
+        while rev < self._rev and self._session.farewell is None:
+            changes = await self._changes(rev, min(MISSED_PAGE, self._rev - rev))
+            if not changes:
+                return
+            for event in await change_events(self._gateway.ctx, conversation, changes, up_to_seq=heard):
+                self._tell(event, seq)
+            rev = changes[-1].rev
+
+    async def _write_changes(self, conversation: Conversation, after: int, seq: int) -> int:
+        """Write a page of changes, up to the first of a message past `seq`; how far it went."""
+        changes = await self._changes(after, MISSED_PAGE)
+        for event in await change_events(self._gateway.ctx, conversation, changes):
+            if event.message.seq > seq:
+                return event.rev - 1
+            self._tell(event, seq)
+        return changes[-1].rev if changes else max(after, self._joining.since_rev)
+
+    def _tell(self, event: MessageChange, seq: int) -> None:
+        here = self._gateway.hub.point(self._conversation_id, Position(seq, event.rev))
+        self._session.write_missed(event, here)
+
+    async def _changes(self, after: int, limit: int) -> Sequence[Change]:
+        await self._session.drained()
+        if not self._gateway.hub.is_joining(self._joining, self._conversation_id):
+            raise RoomNotFound  # the user was removed meanwhile
+        return await self._gateway.ctx.store.changes(self._conversation_id, after=after, limit=limit)
 
     def _give_up(self, joining: Joining, error: BaseException) -> None:
         """It failed. What was joined before still is, unless the user may not be there any more."""
@@ -91,5 +137,5 @@ class Join:
             self._gateway.recoveries.left(session, self._conversation_id)
         elif isinstance(error, RoomNotFound | PermissionDenied):
             session.unwatch(self._conversation_id)
-        elif not hub.finish_join(joining, self._conversation_id, joining.since):
+        elif not hub.finish_join(joining, self._conversation_id, Position(joining.since, joining.since_rev)):
             session.close(SLOW)  # more happened than is held; it catches up when it comes back

@@ -15,7 +15,7 @@ from messaging.domain import ids
 from messaging.domain.errors import ClientError
 from messaging.domain.events import BlocksChanged, Event, Notified, PlaceChanged, PresenceChanged
 from messaging.domain.ids import INBOX
-from messaging.domain.models import Membership, Status
+from messaging.domain.models import Membership, Position, Status
 from messaging.gateway.follower import Follower
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
@@ -189,7 +189,7 @@ class Personal:
                 continue
             live.append(session)
             if catching_up is not None and session.signed_in:
-                catching_up.written(INBOX, event.position)
+                catching_up.written(INBOX, Position(event.position))
         self._tell(live, event)
 
     def _place(self, follower: Follower, event: PlaceChanged) -> None:

@@ -23,6 +23,7 @@ from messaging.gateway.comeback import Comeback, Missed
 from messaging.gateway.farewell import LOST, Farewell
 from messaging.gateway.metrics import Metrics
 from messaging.gateway.offset import TAGS, Offset, Reached, mark_of
+from messaging.service.changes import rev_at
 from messaging.service.context import Context
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Recoveries:
             known = reached.get(mark_of(conversation_id))
             if known is not None:
                 told.add(conversation_id)
-            known = known or Reached(after, tail.last_rev)
+            known = known or Reached(after, await rev_at(self._ctx, conversation_id, after))
             if known.seq > tail.last_seq or known.rev > tail.last_rev:
                 return False  # of another database, or made up
             count += (tail.last_seq - known.seq) + (tail.last_rev - known.rev)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import MessageSent
-from messaging.domain.models import Message
+from messaging.domain.models import Message, Position
 from messaging.gateway.comeback import Missed
 from messaging.gateway.farewell import FAULT, UNAVAILABLE
 from messaging.gateway.offset import mark_of, point
+from messaging.service.changes import change_events
 from messaging.service.policy import MISSED_PAGE
 
 if TYPE_CHECKING:
@@ -47,25 +48,43 @@ class Resuming:
                 self._gateway.hub.leave(self._session, missed.conversation.id)
 
     async def _begin(self, missed: Missed) -> Joining:
+        hub, conversation_id = self._gateway.hub, missed.conversation.id
         if self._session.farewell is None:
             self._session.watch(missed.conversation)
-        return await self._gateway.hub.begin_join(self._session, missed.conversation.id)
+        joining = await hub.begin_join(self._session, conversation_id)
+        await hub.find_rev(joining, conversation_id)
+        return joining
 
     async def _resume(self, missed: Missed, joining: Joining) -> None:
         hub, conversation_id = self._gateway.hub, missed.conversation.id
-        seq = missed.known.seq
+        position = Position(*missed.known)
         while self._session.farewell is None and hub.is_joining(joining, conversation_id):
-            page = await self._gateway.ctx.store.history(conversation_id, after=seq, limit=MISSED_PAGE)
-            await self._tell(missed, page)
-            seq = page[-1].seq if page else seq
-            if len(page) < MISSED_PAGE and hub.finish_join(joining, conversation_id, seq):
+            page = await self._gateway.ctx.store.history(
+                conversation_id, after=position.seq, limit=MISSED_PAGE
+            )
+            await self._tell(missed, page, position.rev)
+            joining.saw(page)
+            seq = page[-1].seq if page else position.seq
+            position = Position(seq, await self._tell_changes(missed, joining, position.rev, seq))
+            if len(page) < MISSED_PAGE and hub.finish_join(joining, conversation_id, position):
                 return
             await self._session.drained()
 
-    async def _tell(self, missed: Missed, messages: Sequence[Message]) -> None:
+    async def _tell(self, missed: Missed, messages: Sequence[Message], rev: int) -> None:
         conversation, mark = missed.conversation, mark_of(missed.conversation.id)
         people = await self._gateway.ctx.people.find({message.sender_id for message in messages})
         for message in messages:
             event = MessageSent(conversation=conversation, message=message, sender=people[message.sender_id])
-            here = point(conversation.id, mark, message.seq, missed.known.rev)
-            self._session.write_missed(event, here)
+            self._session.write_missed(event, point(conversation.id, mark, message.seq, rev))
+
+    async def _tell_changes(self, missed: Missed, joining: Joining, after: int, seq: int) -> int:
+        """Tell a page of changes, up to the first of a message past `seq`; how far it went. What the client
+        was told as it is now does not change once more."""
+        ctx, conversation, mark = self._gateway.ctx, missed.conversation, mark_of(missed.conversation.id)
+        changes = await ctx.store.changes(conversation.id, after=after, limit=MISSED_PAGE)
+        for event in await change_events(ctx, conversation, changes):
+            if event.message.seq > seq:
+                return event.rev - 1
+            if event.message.seq <= missed.known.seq or event.rev > joining.seen.get(event.message.id, 0):
+                self._session.write_missed(event, point(conversation.id, mark, seq, event.rev))
+        return changes[-1].rev if changes else max(after, joining.since_rev)

@@ -27,6 +27,7 @@ from messaging.domain.commands import (
     JoinConversation,
     MarkRead,
     SendMessage,
+    SetReaction,
     SetTyping,
 )
 from messaging.domain.errors import AuthFailed, ClientError, PermissionDenied, Unavailable
@@ -243,9 +244,11 @@ class Session:
         for text in texts:
             write(text)
 
-    def write_missed(self, event: Event, here: Point) -> None:
-        """Write an event that came while the client was away; it counts like history."""
-        write = self._transport.write_history if self.signed_in else self.push  # which holds it then
+    def write_missed(self, event: Event, here: Point | None) -> None:
+        """Write an event that happened while the client was away; it does not count, like history."""
+        if self._sent_away:
+            return
+        write = self._transport.write_history if self.signed_in else self.push
         for text in Rendering(event, here).texts(self):
             write(text)
 
@@ -428,7 +431,7 @@ class Session:
             self._gateway.ctx.revocations.check(self.actor.identity)
         if isinstance(command, JoinConversation):
             return await Join(self._gateway, self, request, command).run(ref)
-        if isinstance(command, SendMessage | SetTyping) and command.conversation_id is not None:
+        if isinstance(command, SendMessage | SetTyping | SetReaction) and command.conversation_id is not None:
             await self._check_joined(command.conversation_id)
         result = await self._gateway.execute(self.actor, command)
         if isinstance(result, Outcome) and isinstance(result.reply, Left):

@@ -127,9 +127,13 @@ async def added(
     ctx: Context, actor: Actor, conversation: Conversation, user_ids: Sequence[str]
 ) -> tuple[Event, ...]:
     """What is told to those who were added; those who did not do it themselves are notified, too."""
+    rev = (await ctx.store.tails([conversation.id]))[conversation.id].last_rev
     view = await conversation_view(ctx, conversation)
     now = ctx.clock()
-    told = [MemberAdded(user_id=user_id, view=view, since=view.last_seq, at=now) for user_id in user_ids]
+    told = [
+        MemberAdded(user_id=user_id, view=view, since=view.last_seq, since_rev=rev, at=now)
+        for user_id in user_ids
+    ]
     others = [user_id for user_id in user_ids if user_id != actor.user_id]
     try:
         notified = await notify_all(ctx, others, of_group(ctx, GROUP_ADDED, conversation, actor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from messaging.domain.events import (
     Announcement,
@@ -209,6 +209,8 @@ class Context:
     census: Census = field(default_factory=Nobody)
     reads: Merging[tuple[str, str], Wish, Read] = field(default_factory=Merging)
     """Cursors that are being moved, by conversation and reader."""
+    changes: Merging[str, Any, Any] = field(default_factory=Merging)
+    """Messages that are being changed, by conversation."""
 
 
 def make_context(

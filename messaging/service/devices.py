@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from messaging.domain import ids
 from messaging.domain.commands import Actor, CatchUp, Greet, Ping
-from messaging.domain.events import DeviceChanged
+from messaging.domain.events import DeviceChanged, MessageChange
 from messaging.domain.ids import INBOX
 from messaging.domain.models import (
     Conversation,
@@ -21,12 +21,15 @@ from messaging.domain.models import (
     Position,
 )
 from messaging.domain.replies import Greeted, Missed, Pong
+from messaging.service.changes import change_events, rev_at
 from messaging.service.context import Context, Outcome
 from messaging.service.views import message_views
 
 ANY_DEVICE = ""
 _AT_ONCE = 16
 """How many conversations are read at a time."""
+_MOST_LOOKED_AT = 160
+"""In how many conversations changes are looked for, where a device says only which message it had last."""
 _CLOCK_SLACK = timedelta(hours=2)
 """How much older than a message a conversation must be to be left out: a device must lose nothing, even where
 the clocks of two processes are an hour apart."""
@@ -51,22 +54,29 @@ async def ping(ctx: Context, actor: Actor, command: Ping) -> Outcome:
 
 
 async def catch_up(ctx: Context, actor: Actor, command: CatchUp) -> Outcome:
-    """What the device has not seen yet, the newest that are kept ready, oldest first."""
+    """What the device has not seen yet, the newest that are kept ready, oldest first; and what became of the
+    messages that it has."""
     memberships = await ctx.store.memberships(actor.user_id)
     memberships = [m for m in memberships if m.conversation.kind is not Kind.ROOM]
     inbox_end = (await ctx.store.inbox_positions([actor.user_id]))[actor.user_id]
     starts = await _starts(ctx, actor, command, memberships)
-    behind = [m for m in memberships if m.last_seq > starts[m.conversation.id] and _may_be_new(m, command)]
+    behind = [
+        m for m in memberships if m.last_seq > starts[m.conversation.id].seq and _may_be_new(m, command)
+    ]
     limit = ctx.policy.offline_queue_limit
     newest = await _newest(ctx, behind, starts, command.after or 0, limit + 1)
-    notes = await _notes(ctx, actor, command, starts[INBOX], limit + 1)
+    notes = await _notes(ctx, actor, command, starts[INBOX].seq, limit + 1)
     count = len(newest) if command.after is not None else sum(_missing(m, starts) for m in behind)
+    if command.after is not None:
+        starts = await _starts_by_seq(ctx, memberships, newest)
+    changes = await _changes(ctx, memberships, starts)
     return Outcome(
         reply=Missed(
             user_id=actor.user_id,
             messages=await _views(ctx, newest[-limit:] if limit else []),
             notifications=tuple(notes[-limit:]) if limit else (),
-            more=max(count, len(notes)) > limit,
+            changes=tuple(changes[-limit:] if limit else []),
+            more=max(count, len(notes), len(changes)) > limit,
             positions=(
                 *((m.conversation.id, Position(m.last_seq, m.last_rev)) for m in memberships),
                 (INBOX, Position(inbox_end)),
@@ -91,15 +101,15 @@ async def _notes(
 
 async def _starts(
     ctx: Context, actor: Actor, command: CatchUp, memberships: Sequence[Membership]
-) -> Mapping[str, int]:
+) -> Mapping[str, Position]:
     """Where to go on in each conversation, and in what concerns the user alone."""
     conversation_ids = [*(m.conversation.id for m in memberships), INBOX]
     if command.after is not None:
-        return dict.fromkeys(conversation_ids, 0)  # ids rise with time: they say what is new
+        return dict.fromkeys(conversation_ids, Position())  # ids rise with time: they say what is new
     known = await ctx.store.positions(actor.user_id, actor.device or ANY_DEVICE)
     if known is None:
         known = await _begin(ctx, actor)
-    return {there: known.get(there, Position()).seq for there in conversation_ids}
+    return {there: known.get(there, Position()) for there in conversation_ids}
 
 
 async def _begin(ctx: Context, actor: Actor) -> Mapping[str, Position]:
@@ -118,12 +128,53 @@ def _may_be_new(membership: Membership, command: CatchUp) -> bool:
     return command.after is None or membership.active_at > ids.time_of(command.after) - _CLOCK_SLACK
 
 
-def _missing(membership: Membership, starts: Mapping[str, int]) -> int:
-    return membership.last_seq - starts[membership.conversation.id]
+def _missing(membership: Membership, starts: Mapping[str, Position]) -> int:
+    return membership.last_seq - starts[membership.conversation.id].seq
+
+
+async def _starts_by_seq(
+    ctx: Context, memberships: Sequence[Membership], newest: Sequence[_Missed]
+) -> Mapping[str, Position]:
+    """Where a device stands that says only which message it had last. Of the conversations that have changes,
+    the most recently active are looked at: a device that names a message was hardly away for long."""
+    first: dict[str, int] = {}
+    for conversation, message in newest:
+        first.setdefault(conversation.id, message.seq)
+    changed = sorted((m for m in memberships if m.last_rev), key=lambda m: m.active_at, reverse=True)
+    starts = {m.conversation.id: Position(m.last_seq, m.last_rev) for m in memberships}
+    for start in range(0, min(_MOST_LOOKED_AT, len(changed)), _AT_ONCE):
+        chunk = changed[start : start + _AT_ONCE]
+        seqs = [first.get(m.conversation.id, m.last_seq + 1) - 1 for m in chunk]
+        revs = await asyncio.gather(
+            *(rev_at(ctx, m.conversation.id, seq) for m, seq in zip(chunk, seqs, strict=True))
+        )
+        starts |= {m.conversation.id: Position(s, r) for m, s, r in zip(chunk, seqs, revs, strict=True)}
+    return starts
+
+
+async def _changes(
+    ctx: Context, memberships: Sequence[Membership], starts: Mapping[str, Position]
+) -> list[MessageChange]:
+    """What became of the messages that the device has, in all of its conversations, by time."""
+    behind = [m for m in memberships if starts[m.conversation.id].seq > 0]
+    behind = [m for m in behind if m.last_rev > starts[m.conversation.id].rev]
+    changes: list[MessageChange] = []
+    for start in range(0, len(behind), _AT_ONCE):
+        chunk = behind[start : start + _AT_ONCE]
+        pages = await asyncio.gather(*(_changes_of(ctx, m, starts[m.conversation.id]) for m in chunk))
+        changes += [event for page in pages for event in page]
+    return sorted(changes, key=lambda event: (event.at, event.rev))
+
+
+async def _changes_of(ctx: Context, membership: Membership, start: Position) -> list[MessageChange]:
+    limit = min(membership.last_rev - start.rev, ctx.policy.offline_queue_limit + 1)
+    after = membership.last_rev - limit  # the newest
+    changes = await ctx.store.changes(membership.conversation.id, after=after, limit=limit)
+    return await change_events(ctx, membership.conversation, changes, up_to_seq=start.seq)
 
 
 async def _newest(
-    ctx: Context, behind: Sequence[Membership], starts: Mapping[str, int], after: int, count: int
+    ctx: Context, behind: Sequence[Membership], starts: Mapping[str, Position], after: int, count: int
 ) -> list[_Missed]:
     """The newest `count` messages past id `after` of all these conversations, oldest first.
 
@@ -134,7 +185,7 @@ async def _newest(
     rest = deque(sorted(behind, key=lambda m: m.active_at, reverse=True))
     while rest and not (len(newest) >= count and _is_older(rest[0], newest[0])):
         chunk = [rest.popleft() for _ in range(min(_AT_ONCE, len(rest)))]
-        pages = await asyncio.gather(*(_last(ctx, m, starts[m.conversation.id], count) for m in chunk))
+        pages = await asyncio.gather(*(_last(ctx, m, starts[m.conversation.id].seq, count) for m in chunk))
         newest += [missed for page in pages for missed in page if missed[1].id > after]
         newest = sorted(newest, key=lambda missed: missed[1].id)[-count:]
     return newest

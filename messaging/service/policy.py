@@ -12,6 +12,10 @@ MAX_ONLINE_USERS = 1_000
 """How many online users of a conversation are listed, at the most."""
 MAX_SHOWN_MEMBERS = 100
 """Larger conversations are shown without the list of their members."""
+MAX_REACTION_KINDS = 20
+"""How many kinds of emoji a message can have."""
+MAX_EDITS_SHOWN = 200
+"""How many edits of a message are shown, at the most."""
 MISSED_PAGE = 500
 """How many missed messages go into one page when a client catches up."""
 

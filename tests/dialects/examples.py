@@ -15,11 +15,15 @@ from messaging.domain.events import (
     Event,
     MemberAdded,
     MemberRemoved,
+    MessageChange,
+    MessageDeleted,
+    MessageEdited,
     MessageSent,
     MessagesRead,
     Notified,
     PlaceChanged,
     PresenceChanged,
+    ReactionChanged,
     Receipt,
     RoomEntered,
     RoomLeft,
@@ -33,6 +37,7 @@ from messaging.domain.models import (
     ConnectionView,
     Conversation,
     ConversationView,
+    Edit,
     Identity,
     Kind,
     Member,
@@ -53,12 +58,14 @@ from messaging.domain.replies import (
     Authenticated,
     BlockList,
     BlockReply,
+    ChangedMessage,
     ConnectionList,
     ContactList,
     ConversationExport,
     ConversationList,
     ConversationReply,
     Done,
+    EditList,
     Found,
     Greeted,
     HistoryPage,
@@ -211,6 +218,49 @@ CONNECTION = ConnectionView(
 )
 
 
+def changes() -> list[MessageChange]:
+    """Every kind of change of a message, in a group and between two."""
+    made: list[MessageChange] = []
+    for where, views in ((GROUP, VIEWS), (PAIR, PAIR_VIEWS)):
+        full = views[1]
+        made += [
+            *(edited(where, view) for view in views),
+            MessageDeleted(
+                conversation=where,
+                message=replace(DELETED, conversation_id=where.id),
+                user_id="5",
+                rev=4,
+                at=LATER,
+            ),
+            *(
+                ReactionChanged(
+                    conversation=where,
+                    message=full.message,
+                    user=user,
+                    emoji="👍",
+                    added=added,
+                    rev=5,
+                    at=LATER,
+                )
+                for user in (ALICE, BOB)
+                for added in (True, False)
+            ),
+        ]
+    return made
+
+
+def edited(where: Conversation, view: MessageView) -> MessageEdited:
+    return MessageEdited(
+        conversation=where,
+        message=replace(view.message, edited_at=LATER, rev=3),
+        sender=view.sender,
+        read_at=view.read_at,
+        user_id=view.sender.id,
+        rev=3,
+        at=LATER,
+    )
+
+
 def events() -> list[Event]:
     """Every class of event, in all its forms."""
     unseen = MessagesRead(
@@ -231,6 +281,7 @@ def events() -> list[Event]:
         PAIR_READ,
         unseen,
         *presence,
+        *changes(),
         ConversationChanged(view=SHARED_VIEW, at=NOW),
         ConversationChanged(view=BARE_VIEW, at=NOW),
         MemberAdded(user_id="5", since=0, view=SHARED_VIEW, at=NOW),
@@ -284,12 +335,20 @@ def replies() -> list[Reply]:
         UserStatus(user_id="bob", status=Status.OFFLINE),
         Authenticated(identity=Identity(profile=ALICE, expires_at=NOW)),
         Authenticated(identity=Identity(profile=ALICE)),
+        *(
+            ChangedMessage(view=VIEWS[1], event=event, repeated=repeated)
+            for event in changes()
+            for repeated in (False, True)
+        ),
+        EditList(message_id=123, edits=(Edit(content="Salut", user_id="5", at=NOW),)),
+        EditList(message_id=123, edits=()),
         Greeted(user_id="5", device="phone"),
         Missed(
             user_id="5",
             messages=tuple((GROUP, view) for view in VIEWS) + tuple((PAIR, view) for view in PAIR_VIEWS),
             notifications=NOTICES,
             more=True,
+            changes=tuple(changes()),
             positions=(("1", Position(10)), (PAIR.id, Position(10, 2))),
         ),
         Missed(user_id="5", messages=(), more=False, positions=()),

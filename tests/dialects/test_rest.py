@@ -21,7 +21,9 @@ from messaging.domain.commands import (
     Command,
     CreateConversation,
     DeleteConversation,
+    DeleteMessage,
     DisconnectUser,
+    EditMessage,
     ExportConversation,
     ExportForm,
     FindUsers,
@@ -31,6 +33,7 @@ from messaging.domain.commands import (
     GetUser,
     ListConnections,
     ListConversations,
+    ListEdits,
     LoadHistory,
     MarkConversationRead,
     MarkRead,
@@ -40,6 +43,7 @@ from messaging.domain.commands import (
     RemoveMember,
     SearchMessages,
     SendMessage,
+    SetReaction,
 )
 from messaging.domain.errors import (
     ClientError,
@@ -56,7 +60,7 @@ from tests.dialects import examples, personal_rows, wrong
 BY_NAME = {route.name: route for route in ROUTES}
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 
-PLACES = {"id": "1", "userId": "5"}
+PLACES = {"id": "1", "userId": "5", "emoji": "👍"}
 
 REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     (
@@ -72,6 +76,23 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
         {"q": "été", "conversationId": "1", "limit": "5", "next": "17"},
         None,
         SearchMessages(query="été", conversation_id="1", limit=5, next="17"),
+    ),
+    ("editMessage", {"id": "7"}, {}, {"content": "oui"}, EditMessage(message_id=7, content="oui")),
+    ("deleteMessage", {"id": "7"}, {}, None, DeleteMessage(message_id=7)),
+    ("listEdits", {"id": "7"}, {}, None, ListEdits(message_id=7)),
+    (
+        "putReaction",
+        {"id": "7", "emoji": "👍"},
+        {},
+        None,
+        SetReaction(message_id=7, emoji="👍", present=True),
+    ),
+    (
+        "deleteReaction",
+        {"id": "7", "emoji": "👍"},
+        {},
+        None,
+        SetReaction(message_id=7, emoji="👍", present=False),
     ),
     ("listConversations", {}, {}, None, ListConversations()),
     (

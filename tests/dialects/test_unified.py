@@ -15,10 +15,13 @@ from messaging.domain.commands import (
     AcceptInvitation,
     Authenticate,
     Command,
+    DeleteMessage,
+    EditMessage,
     InviteMember,
     MarkRead,
     Ping,
     SendMessage,
+    SetReaction,
     SetStatus,
     SetTyping,
 )
@@ -95,6 +98,19 @@ SEED: list[tuple[dict[str, Any], Command]] = [
     (
         {"type": "typing_indicator", "payload": {"user_id": 2}},
         SetTyping(to_user="2", active=True, seconds=6),
+    ),
+    (
+        {"type": "message_edit", "payload": {"message_id": 98, "content": "oui"}},
+        EditMessage(message_id=98, content="oui"),
+    ),
+    ({"type": "message_delete", "payload": {"message_id": "98"}}, DeleteMessage(message_id=98)),
+    (
+        {"type": "message_react", "payload": {"message_id": 98, "emoji": "👍"}},
+        SetReaction(message_id=98, emoji="👍", present=True),
+    ),
+    (
+        {"type": "message_react", "payload": {"message_id": 98, "emoji": "👍", "remove": True}},
+        SetReaction(message_id=98, emoji="👍", present=False),
     ),
     ({"type": "read_receipt", "payload": {"message_id": 98}}, MarkRead(message_ids=(98,))),
     ({"type": "status_update", "payload": {"status": "offline"}}, SetStatus(status=Status.OFFLINE)),
@@ -209,7 +225,7 @@ def test_a_command_without_its_payload_is_refused(name: str, payload: object) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["", "message_edit", "message_react", "group_updated", "connected", "\ud800"]
+    "name", ["", "message_edited", "message_reaction", "group_updated", "connected", "\ud800"]
 )
 def test_an_unknown_type_is_refused(name: str) -> None:
     (request,) = UNIFIED.requests(frame({"type": name, "payload": {"message_id": 1}}))

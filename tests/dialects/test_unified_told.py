@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from messaging.dialects.base import Dialect, Frame, Request
+from messaging.dialects.shapes import time
 from messaging.dialects.unified import ROWS, Unified
 from messaging.domain.events import (
     ConversationChanged,
@@ -37,6 +38,7 @@ from messaging.domain.models import (
 )
 from messaging.domain.replies import (
     Authenticated,
+    ChangedMessage,
     ConversationReply,
     Done,
     Marked,
@@ -51,6 +53,7 @@ from tests.dialects.examples import (
     DELETED,
     FULL,
     GROUP,
+    LATER,
     NOW,
     NOW_TEXT,
     PAIR,
@@ -58,6 +61,7 @@ from tests.dialects.examples import (
     READ,
     SHARED_VIEW,
     SPOKEN,
+    edited,
 )
 
 UNIFIED: Dialect = Unified()
@@ -282,6 +286,16 @@ EVENTS: list[tuple[Event, list[Told]]] = [
 ROOM = replace(GROUP, kind=Kind.ROOM, private=False)
 SENT = MessageView(message=PLAIN, sender=BOB)
 
+
+def changed(where: Conversation, *, repeated: bool = False) -> ChangedMessage:
+    return ChangedMessage(view=SENT, event=edited(where, SENT), repeated=repeated)
+
+
+EDITED: Told = (
+    "message_edited",
+    PLAIN_SHOWN | {"edited_at": time(LATER)},
+    {"timestamp": int(LATER.timestamp()), "sender_id": "bob", "target_id": 1},
+)
 ANSWERS: list[tuple[str, Reply, list[Told]]] = [
     ("group_message", Sent(conversation=GROUP, view=SENT), []),
     (
@@ -299,6 +313,11 @@ ANSWERS: list[tuple[str, Reply, list[Told]]] = [
     ("typing_indicator", Done(), []),
     ("read_receipt", Marked(), []),
     ("read_receipt", Marked(again=(READ,)), RECEIPTS),
+    ("message_edit", changed(GROUP), []),
+    ("message_edit", changed(GROUP, repeated=True), [EDITED]),
+    ("message_edit", changed(ROOM), [EDITED]),
+    ("message_delete", changed(GROUP), []),
+    ("message_react", changed(GROUP), []),
     ("status_update", Done(), []),
     ("notification", Done(), []),
     ("group_join", ConversationReply(view=SHARED_VIEW), [UPDATED]),

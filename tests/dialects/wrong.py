@@ -102,6 +102,8 @@ WRONG: dict[str, list[object]] = {
     "limit": WRONG_LIMITS,
     "next": [*WRONG_TEXTS, "", "x" * 2000],
     "query": [*WRONG_TEXTS, None, "", " ", "x" * 1001, "a\x00b"],
+    "emoji": [*WRONG_TEXTS, None, "", "x" * 33],
+    "remove": WRONG_FLAGS,
     "status": WRONG_STATUSES,
     "token": [*WRONG_TEXTS, None, ""],
     "room": WRONG_CONVERSATIONS,

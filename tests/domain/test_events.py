@@ -34,6 +34,22 @@ TOPICS: list[tuple[Event, str]] = [
         ),
         "c:7",
     ),
+    (
+        events.MessageEdited(
+            conversation=CONVERSATION, message=MESSAGE, sender=BOB, read_at=None, user_id="bob", rev=1, at=T0
+        ),
+        "c:7",
+    ),
+    (
+        events.MessageDeleted(conversation=CONVERSATION, message=MESSAGE, user_id="bob", rev=1, at=T0),
+        "c:7",
+    ),
+    (
+        events.ReactionChanged(
+            conversation=CONVERSATION, message=MESSAGE, user=BOB, emoji="👍", added=True, rev=1, at=T0
+        ),
+        "c:7",
+    ),
     (events.ConversationChanged(view=VIEW, at=T0), "c:7"),
     (events.ConversationDeleted(conversation=CONVERSATION, at=T0), "c:7"),
     (events.RoomEntered(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),

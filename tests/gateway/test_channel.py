@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from messaging.domain.events import Event, MessageSent, TypingChanged
-from messaging.domain.models import Conversation, Kind, Message, Profile
+from messaging.domain.models import Conversation, Kind, Message, Position, Profile
 from messaging.gateway import channel as module
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.offset import Point
@@ -116,7 +116,7 @@ class World(RuleBasedStateMachine):
         # What was heard before joining again belongs to an earlier time.
         self.heard.by[session].clear()
         self.begins[session] = position
-        if self.channel.finish_join(joining, position):
+        if self.channel.finish_join(joining, Position(position)):
             del self.joins[session]
         else:
             del self.begins[session]
@@ -166,7 +166,7 @@ TestWorld.settings = settings(max_examples=400, stateful_step_count=40, deadline
 
 def joined(channel: Channel, user_id: str, last_seq: int) -> Session:
     session = listener(user_id)
-    assert channel.finish_join(channel.begin_join(session), last_seq)
+    assert channel.finish_join(channel.begin_join(session), Position(last_seq))
     return session
 
 
@@ -206,9 +206,9 @@ def test_who_joins_while_too_much_happens_reads_on_from_the_store(monkeypatch: p
     joining = channel.begin_join(bob)
     for seq in range(1, 10):
         channel.receive(sent(seq))
-    assert not channel.finish_join(joining, 2)
+    assert not channel.finish_join(joining, Position(2))
     channel.receive(sent(10))
-    assert channel.finish_join(joining, 9)
+    assert channel.finish_join(joining, Position(9))
     assert heard.by[bob] == [10]
 
 
@@ -219,8 +219,8 @@ def test_who_begins_to_join_before_anybody_knows_the_end_misses_nothing_that_a_f
     joining = channel.begin_join(bob)
     channel.receive(sent(9))  # stored and announced behind the history that bob reads, up to 8
     channel.start_at(9)  # somebody follows from 9 on
-    assert not channel.finish_join(joining, 8)
-    assert channel.finish_join(joining, 9)
+    assert not channel.finish_join(joining, Position(8))
+    assert channel.finish_join(joining, Position(9))
     channel.receive(sent(10))
     assert heard.by[bob] == [10]
 
@@ -232,7 +232,7 @@ def test_what_has_no_place_in_the_order_reaches_who_joins_behind_the_history() -
     joining = channel.begin_join(carol)
     channel.tell(TYPING, skip_user="bob")
     assert (heard.others[ann], heard.others[bob], heard.others[carol]) == ([TYPING], [], [])
-    assert channel.finish_join(joining, 0)
+    assert channel.finish_join(joining, Position(0))
     assert heard.others[carol] == [TYPING]
 
 
