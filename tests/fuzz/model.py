@@ -43,6 +43,8 @@ class Model:
                     self._keep(payload["conversationId"], payload["messages"])
                 case "new-message":
                     self._new_message(payload)
+                case "message-edited" | "message-deleted" | "reaction-updated":
+                    self._change(name, payload)
                 case "message-read":
                     self._read(payload)
                 case _:
@@ -73,6 +75,16 @@ class Model:
     def _keep(self, conversation_id: str, messages: list[View]) -> None:
         known = self.messages.setdefault(conversation_id, {})
         known.update({message["seq"]: dict(message) for message in messages})
+
+    def _change(self, name: str, payload: View) -> None:
+        """Nothing that was read becomes unread by it; and none comes before its message."""
+        changed = {key: payload[key] for key in payload if key not in ("messageId", "isRead", "readAt")}
+        if name == "message-deleted":
+            changed |= {"content": "", "attachments": [], "reactions": []}
+        message_id = payload.get("messageId", payload.get("id"))
+        known = self.messages[payload["conversationId"]]
+        (seq,) = [seq for seq, message in known.items() if message["id"] == message_id]
+        known[seq] |= changed
 
     def _read(self, payload: View) -> None:
         message = self.messages[payload["conversationId"]].get(payload["seq"])
@@ -116,8 +128,13 @@ class Model:
         self.fold(up_to=ack)
         known = self.messages.get(conversation_id, {})
         for message in page.get("messages", ()):
-            assert known[message["seq"]]["content"] == message["content"]  # it has them all by now
+            # It has them all by now, as they are now.
+            assert _unread(known[message["seq"]]) == _unread(message)
             known[message["seq"]] = dict(message)
+
+
+def _unread(message: View) -> View:
+    return {key: value for key, value in message.items() if key not in ("isRead", "readAt")}
 
 
 def about(shown: View) -> View:

@@ -44,6 +44,16 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A device edits, deletes or reacts to a message that it knows, counted back from the last."""
+
+    device: int
+    place: str
+    back: int
+    what: str
+
+
+@dataclass(frozen=True)
 class Go:
     """The device that is sometimes away goes, or comes back."""
 
@@ -60,17 +70,21 @@ class Host:
     command: Command
 
 
-Action = Send | Read | Go | Wait | Host
+Action = Send | Read | Change | Go | Wait | Host
 
 devices, places, groups = st.integers(0, 3), st.sampled_from(PLACES), st.sampled_from(GROUPS)
 people = st.sampled_from(PEOPLE)
 sends = st.builds(Send, devices, places)
 reads = st.builds(Read, devices, places, st.none() | st.integers(0, 3))
+kinds = ("edit-message", "delete-message", "add-reaction", "add-reaction", "remove-reaction")
+changes = st.builds(Change, devices, places, st.integers(0, 4), st.sampled_from(kinds))
 actions: st.SearchStrategy[Action] = st.one_of(
     sends,
     sends,
     reads,
     reads,
+    changes,
+    changes,
     st.builds(Go),
     st.builds(Wait),
     st.builds(
@@ -91,6 +105,7 @@ class Play:
         self.house = house
         self.models: list[Model] = []
         self.away = False
+        self.edits = 0
 
     def process(self, device: int) -> Process:
         """Where a device connects: the two of a user are not at the same place where there are two."""
@@ -117,6 +132,8 @@ class Play:
                 await self.models[device].client.say(place)
             case Read(device=device, place=place, back=back) if device < len(self.here):
                 await self.read(self.models[device], place, back)
+            case Change(device=device) if device < len(self.here):
+                await self.change(self.models[device], action)
             case Go():
                 await self.go()
             case Wait():
@@ -139,6 +156,16 @@ class Play:
         elif known:
             message = model.messages[place][known[-1 - back % len(known)]]
             await model.client.call("mark-as-read", messageId=message["id"])
+
+    async def change(self, model: Model, change: Change) -> None:
+        """Ask for it; what may not be is refused."""
+        model.fold()
+        known = sorted(model.messages.get(change.place, {}))
+        if known:
+            message = model.messages[change.place][known[-1 - change.back % len(known)]]
+            self.edits += 1
+            words = {"content": f"edit {self.edits}", "emoji": "👍🎉"[self.edits % 2]}
+            await model.client.call(change.what, messageId=message["id"], **words)
 
     async def go(self) -> None:
         """The last device goes, or comes back and catches up."""
