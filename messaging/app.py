@@ -23,6 +23,8 @@ from messaging.gateway.gateway import Gateway
 from messaging.gateway.metrics import Metrics
 from messaging.jwks import FETCH_SECONDS, Jwks
 from messaging.outgoing.client import Outgoing
+from messaging.push.keys import VapidKey, private_key
+from messaging.push.pusher import Pusher, PushTargets
 from messaging.service import policy
 from messaging.service.context import Context, make_context
 from messaging.service.hooks import TYPES
@@ -115,7 +117,10 @@ def open_backplane(settings: Settings) -> Backplane:
 class Service:
     """One process's parts, put together. Nothing is connected before the web app starts."""
 
-    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
+    def __init__(
+        self, settings: Settings, worker: Worker | None = None, *, push_out: Outgoing | None = None
+    ) -> None:
+        """`push_out` is another way to push services than the usual one, which leads outside only."""
         self.settings = settings
         self.worker = worker
         self.metrics = Metrics()
@@ -128,7 +133,10 @@ class Service:
         self.metrics.watch("bus_events_dropped", "Events the bus could not announce.", self.backplane.dropped)
         self.neighbours = Neighbours(worker.folder, self.backplane.mail.name) if worker else None
         self.jwks = _jwks(settings)
-        self.ctx = _context(settings, self.store, self.backplane, self.jwks)
+        push_out = push_out or Outgoing()
+        key = _vapid_key(settings)
+        targets = PushTargets(key.public_key, allow_private=push_out.allow_private) if key else None
+        self.ctx = _context(settings, self.store, self.backplane, self.jwks, targets)
         self.webhooks = _webhooks(settings, self.ctx, self.metrics)
         if self.webhooks is not None:
             self.metrics.watch(
@@ -144,6 +152,9 @@ class Service:
         )
         if self.telemetry is not None:
             self.gateway.around = self.telemetry.command
+        self.pusher = _pusher(settings, self.ctx, self.metrics, push_out, key) if key else None
+        if self.pusher is not None:
+            self.gateway.observers.append(self.pusher.offer)
 
     def web_app(self) -> web.Application:
         """All transports on one application; what they stand on lives as long as it does."""
@@ -225,6 +236,8 @@ class Service:
         await self.gateway.start()
         if self.webhooks is not None:
             self.webhooks.start()
+        if self.pusher is not None:
+            self.pusher.start()
         yield
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
@@ -235,6 +248,8 @@ class Service:
             await self.jwks.close()
         if self.telemetry is not None:
             await self.telemetry.close()
+        if self.pusher is not None:
+            await self.pusher.close()
         await self.backplane.close()
         await self.store.close()
 
@@ -275,8 +290,15 @@ def banner(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _context(settings: Settings, store: Store, backplane: Backplane, jwks: Jwks | None) -> Context:
+def _context(
+    settings: Settings,
+    store: Store,
+    backplane: Backplane,
+    jwks: Jwks | None,
+    pushing: PushTargets | None,
+) -> Context:
     return make_context(
+        pushing=pushing,
         store=store,
         presence=backplane.presence,
         limits=backplane.limits,
@@ -315,6 +337,23 @@ def _jwks(settings: Settings) -> Jwks | None:
     if settings.jwt_jwks_url is None:
         return None
     return Jwks(settings.jwt_jwks_url, Outgoing(allow_private=True, timeout_seconds=FETCH_SECONDS))
+
+
+def _vapid_key(settings: Settings) -> VapidKey | None:
+    if settings.vapid_private_key is None or settings.vapid_subject is None:
+        return None
+    return VapidKey(private_key(settings.vapid_private_key), settings.vapid_subject)
+
+
+def _pusher(settings: Settings, ctx: Context, metrics: Metrics, out: Outgoing, key: VapidKey) -> Pusher:
+    return Pusher(
+        ctx,
+        out,
+        key,
+        content=settings.push_content,
+        grace_seconds=settings.presence_grace_seconds,
+        observe=metrics.pushed,
+    )
 
 
 def _webhooks(settings: Settings, ctx: Context, metrics: Metrics) -> Deliveries | None:

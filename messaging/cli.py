@@ -1,4 +1,4 @@
-"""The command line: serve, token, doctor. It reads arguments and prints; what it does is elsewhere.
+"""The command line: serve, token, vapid-keys, doctor. It reads arguments and prints; the rest is elsewhere.
 
 What is wrong is told in plain lines on standard error. Exit codes: 0, all is well; 1, the doctor found
 something; 2, the settings or arguments cannot be used.
@@ -123,6 +123,16 @@ def _give_up(*mistakes: str) -> NoReturn:
     for mistake in mistakes:
         click.echo(mistake, err=True)
     sys.exit(2)
+
+
+@main.command("vapid-keys")
+def vapid_keys() -> None:
+    """Make a key for Web Push, as settings; keep the private one secret, and keep it."""
+    from messaging.push.keys import new_key
+
+    secret, public = new_key()
+    click.echo(f"VAPID_PRIVATE_KEY={secret}")
+    click.echo(f"# its public key, which clients get from /api/push/key: {public}")
 
 
 @main.command()

@@ -26,6 +26,7 @@ from marshmallow import ValidationError, fields, validate
 from messaging.backplanes import parse_rules
 from messaging.domain import ids
 from messaging.outgoing.client import OutgoingRefused, check_target
+from messaging.push.keys import private_key
 from messaging.service import hooks
 from messaging.tokens import MIN_SECRET_BYTES, public_key, secret_key
 from messaging.webhooks.payload import key_of
@@ -163,6 +164,17 @@ def _collector(text: str) -> str:
     return text
 
 
+def _vapid(text: str) -> str:
+    private_key(text)
+    return text
+
+
+def _vapid_subject(text: str) -> str:
+    if not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://[^\s]+)", text):
+        raise ValueError("must be an address such as mailto:operator@example.com, or an https URL")
+    return text
+
+
 def _webhook_secret(text: str) -> str:
     if len(key_of(text.strip())) < MIN_WEBHOOK_SECRET_BYTES:
         raise ValueError(f"must have at least {MIN_WEBHOOK_SECRET_BYTES} bytes")
@@ -248,6 +260,10 @@ class Settings:
     """Where traces go, over OTLP/HTTP; needs the extra `otel`."""
     otel_service_name: str = _setting("messaging", _Parsed(str))
 
+    vapid_private_key: str | None = _setting(None, _Parsed(_vapid), secret=True)
+    vapid_subject: str | None = _setting(None, _Parsed(_vapid_subject))
+    push_content: bool = _setting(True, _switch())
+
     log_format: str = _setting("text", _one_of("text", "json", form=str.lower))
     log_level: str = _setting(
         "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", form=str.upper)
@@ -292,6 +308,7 @@ def read_settings() -> Settings:
     else:
         mistakes += _production_mistakes(given)
     mistakes += _webhook_mistakes(values, given, development)
+    mistakes += _push_mistakes(values, given)
     if mistakes:
         raise SettingsError(*mistakes)
     if "DYNO" in given:
@@ -367,6 +384,15 @@ def _webhook_mistakes(values: dict[str, Any], given: frozenset[str], development
         check_target(url, allow_private=values.get("webhook_allow_private", False))
     except OutgoingRefused as wrong:
         yield f"WEBHOOK_URL: {wrong}; set WEBHOOK_ALLOW_PRIVATE=true if that is meant."
+
+
+def _push_mistakes(values: Mapping[str, Any], given: frozenset[str]) -> Iterator[str]:
+    if "vapid_private_key" not in values:
+        return
+    if "VAPID_SUBJECT" not in given:
+        yield "VAPID_SUBJECT: must be set, so that push services can tell whom to write to."
+    if importlib.util.find_spec("pywebpush") is None:
+        yield "VAPID_PRIVATE_KEY: Web Push needs pywebpush; install it with: pip install '.[push]'."
 
 
 # --- the secret of development mode ------------------------------------------------------------------

@@ -16,6 +16,7 @@ from messaging.service import handlers
 from messaging.service.context import Context, Outcome, make_context
 from messaging.service.policy import Policy
 from messaging.service.ports import Store
+from messaging.service.ports_push import Pushing
 from messaging.stores.sqlite import SqliteStore
 from messaging.tokens import JsonWebTokens
 
@@ -95,6 +96,7 @@ async def staged(
     rules: Mapping[str, str] = NO_RULES,
     store: Store | None = None,
     webhooks: frozenset[str] = frozenset(),
+    pushing: Pushing | None = None,
 ) -> AsyncIterator[Stage]:
     """A stage on a fresh store. `webhooks` are what a webhook wants to be told."""
     clock = Clock()
@@ -109,6 +111,7 @@ async def staged(
             tokens=JsonWebTokens(secret=SECRET, clock=clock),
             clock=clock,
             policy=policy or Policy(),
+            pushing=pushing,
             webhooks=webhooks,
         )
         yield Stage(ctx, clock)

@@ -25,6 +25,7 @@ FLOORS = {
     "gateway": 4,
     "jwks": 4,
     "webhooks": 4,
+    "push": 4,
     "transports": 5,
     "app": 6,
     "garbage": 6,

@@ -15,6 +15,7 @@ import pytest
 from messaging.backplanes import open_backplane
 from messaging.doctor import check_backplane, library_problem
 from messaging.domain.models import Profile
+from messaging.push import keys
 from messaging.settings import SECRET_FILE
 from messaging.tokens import JsonWebTokens
 from tests.certificates import authority
@@ -34,6 +35,18 @@ def messaging(folder: Path, *arguments: str, **environment: str) -> subprocess.C
         text=True,
         timeout=50,
     )
+
+
+# --- vapid-keys --------------------------------------------------------------------------------------
+
+
+def test_a_key_for_web_push_is_printed_as_a_setting(tmp_path: Path) -> None:
+    made = messaging(tmp_path, "vapid-keys")
+    assert made.returncode == 0
+    setting, comment = made.stdout.splitlines()
+    key = keys.private_key(setting.removeprefix("VAPID_PRIVATE_KEY="))
+    assert comment.endswith(keys.VapidKey(key, "mailto:a@b.example").public_key)
+    assert messaging(tmp_path, "vapid-keys").stdout != made.stdout
 
 
 # --- token -------------------------------------------------------------------------------------------

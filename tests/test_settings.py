@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from messaging.push.keys import new_key
 from messaging.settings import (
     IN_MEMORY,
     SECRET_FILE,
@@ -339,3 +340,34 @@ def test_a_webhook_inside_a_private_network_has_to_be_allowed(monkeypatch: pytes
 def test_in_development_a_webhook_may_be_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     inside = HOOK | {"WEBHOOK_URL": "http://127.0.0.1:8000/hook"}
     assert read(monkeypatch, **inside).webhook_allow_private
+
+
+# --- Web Push ----------------------------------------------------------------------------------------
+
+PUSH = {"VAPID_PRIVATE_KEY": new_key()[0], "VAPID_SUBJECT": "mailto:operator@example.com"}
+
+
+def test_web_push_needs_a_key_and_somebody_to_write_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = production(monkeypatch, **PUSH)
+    assert settings.vapid_private_key == PUSH["VAPID_PRIVATE_KEY"]
+    assert settings.push_content
+    assert PUSH["VAPID_PRIVATE_KEY"] not in repr(settings)
+    assert not production(monkeypatch, **PUSH, PUSH_CONTENT="false").push_content
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"VAPID_PRIVATE_KEY": "short"}, "VAPID_PRIVATE_KEY"),
+        ({"VAPID_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----"}, "VAPID_PRIVATE_KEY"),
+        ({"VAPID_SUBJECT": ""}, "VAPID_SUBJECT"),
+        ({"VAPID_SUBJECT": "operator@example.com"}, "VAPID_SUBJECT"),
+        ({"VAPID_SUBJECT": "http://example.com"}, "VAPID_SUBJECT"),
+        ({"PUSH_CONTENT": "perhaps"}, "PUSH_CONTENT"),
+    ],
+)
+def test_web_push_that_cannot_work_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], name: str
+) -> None:
+    (mistake,) = mistakes(monkeypatch, **({"JWT_SECRET": SECRET} | PUSH | changes))
+    assert mistake.startswith(f"{name}: ")

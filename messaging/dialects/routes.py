@@ -11,6 +11,7 @@ from messaging.dialects.rest import Route, Who
 from messaging.dialects.routes_admin import ADMIN_ROUTES
 from messaging.dialects.routes_exports import EXPORT_ROUTES
 from messaging.dialects.routes_moderation import MODERATION_ROUTES
+from messaging.dialects.routes_push import PUSH_ROUTES
 from messaging.domain.commands import (
     ChangeConversation,
     Command,
@@ -379,4 +380,5 @@ ROUTES: tuple[Route[Any], ...] = (
     *personal.ROUTES,
     *MODERATION_ROUTES,
     *EXPORT_ROUTES,
+    *PUSH_ROUTES,
 )

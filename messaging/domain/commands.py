@@ -482,6 +482,30 @@ class ListReports:
     next: str | None = None
 
 
+# --- Web Push ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetPushKey:
+    """The server's key, which a browser needs to subscribe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscribePush:
+    """Push to the browser that has this address and these keys (base64url)."""
+
+    endpoint: str
+    p256dh: str
+    auth: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsubscribePush:
+    """Push no longer to this address."""
+
+    endpoint: str
+
+
 Command = (
     JoinConversation
     | LeaveConversation
@@ -531,4 +555,7 @@ Command = (
     | ListBlocks
     | ReportMessage
     | ListReports
+    | GetPushKey
+    | SubscribePush
+    | UnsubscribePush
 )

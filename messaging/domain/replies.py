@@ -21,6 +21,7 @@ from messaging.domain.models import (
     Status,
 )
 from messaging.domain.moderation import BlockView, Report, ReportView
+from messaging.domain.pushing import Subscription
 from messaging.domain.values import dataclass
 
 
@@ -268,6 +269,21 @@ class ReportList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushKey:
+    """The server's key in base64url; None where it does not push."""
+
+    public_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionReply:
+    """A browser that is pushed to, and whether it was not yet, for this user."""
+
+    subscription: Subscription
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pong:
     """The answer to nothing."""
 
@@ -315,6 +331,8 @@ Reply = (
     | BlockList
     | ReportReply
     | ReportList
+    | PushKey
+    | SubscriptionReply
     | Pong
     | ConnectionList
     | Stats

@@ -94,6 +94,8 @@ class Gateway:
         self._bus = bus
         self._max_connections_per_user = max_connections_per_user
         self._names = iter(range(1, 1 << 62))
+        self.observers: list[Callable[[Announcement], None]] = []
+        """Who is told, beside the clients, what the commands of this process led to. None of them waits."""
         self._clockwork: list[asyncio.Task[None]] = []
 
     # --- lifetime ---
@@ -318,6 +320,8 @@ class Gateway:
         for event in told:
             try:
                 self._announce(event)
+                for observe in self.observers:
+                    observe(event)
             except Exception:  # the others must hear of it all the same
                 logger.exception("an event could not be told here")
         if told:

@@ -45,6 +45,7 @@ class Metrics:
         self._doubles = self._counter("doubles_suppressed", "Messages that came again.", "source")
         self._left_out = self._counter("signals_left_out", "Not told to clients that are behind.", "dialect")
         self._webhooks = self._counter("webhook_deliveries", "Tries to tell the webhook.", "type", "outcome")
+        self._pushes = self._counter("pushes", "What became of Web Push messages.", "outcome")
         self._gaps = self._counter("gaps_filled", "Reads from the store of what the bus did not bring.")
 
     def opened(self, dialect: str) -> None:
@@ -119,6 +120,10 @@ class Metrics:
     def webhook(self, type_: str, outcome: str) -> None:
         """The webhook was told something, or was not."""
         self._webhooks.labels(type_, outcome).inc()
+
+    def pushed(self, outcome: str) -> None:
+        """This became of a Web Push message."""
+        self._pushes.labels(outcome).inc()
 
     def gap_filled(self) -> None:
         """Messages were read from the store because the bus did not bring them."""

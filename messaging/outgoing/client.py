@@ -67,7 +67,7 @@ class Outgoing:
         timeout_seconds: float = TIMEOUT_SECONDS,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        self._allow_private = allow_private
+        self.allow_private = allow_private
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
         self._trust = trust
         self._session: aiohttp.ClientSession | None = None
@@ -89,7 +89,7 @@ class Outgoing:
     async def _ask(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], max_bytes: int
     ) -> Answer:
-        target = check_target(url, allow_private=self._allow_private)
+        target = check_target(url, allow_private=self.allow_private)
         try:
             async with self._opened().request(
                 method, target, data=body, headers=headers, allow_redirects=False
@@ -114,7 +114,7 @@ class Outgoing:
         if self._session is None:
             more: dict[str, Any] = {} if self._trust is None else {"ssl": self._trust}
             connector = aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, resolver=None if self._allow_private else _PublicResolver(), **more
+                limit=MAX_CONNECTIONS, resolver=None if self.allow_private else _PublicResolver(), **more
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

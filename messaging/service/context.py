@@ -27,6 +27,7 @@ from messaging.service.hooks import Hooks
 from messaging.service.merging import Merging
 from messaging.service.policy import Policy
 from messaging.service.ports import Census, Clock, Presence, RateLimits, Store, Tokens
+from messaging.service.ports_push import NoPushing, Pushing
 from messaging.service.recent import Recent
 from messaging.service.revocations import Revocations
 from messaging.service.typing import Typists
@@ -207,6 +208,7 @@ class Context:
     typists: Typists = field(default_factory=Typists)
     revocations: Revocations = field(default_factory=Revocations)
     census: Census = field(default_factory=Nobody)
+    pushing: Pushing = field(default_factory=NoPushing)
     reads: Merging[tuple[str, str], Wish, Read] = field(default_factory=Merging)
     """Cursors that are being moved, by conversation and reader."""
     changes: Merging[str, Any, Any] = field(default_factory=Merging)
@@ -222,6 +224,7 @@ def make_context(
     clock: Clock,
     policy: Policy,
     webhooks: frozenset[str] = frozenset(),
+    pushing: Pushing | None = None,
 ) -> Context:
     """A context on these ports. `webhooks` are the types of what a webhook wants to be told."""
     ids = IdSource(clock)
@@ -238,4 +241,5 @@ def make_context(
         blocks=KnownBlocks(store),
         seats=Seats(store),
         people=People(store),
+        pushing=pushing or NoPushing(),
     )

@@ -19,6 +19,7 @@ from messaging.service import (
     notifications,
     places,
     presence,
+    pushing,
     reading,
     reports,
     searching,
@@ -79,4 +80,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.ListBlocks: blocking.list_blocks,
     commands.ReportMessage: reports.report_message,
     commands.ListReports: reports.list_reports,
+    commands.GetPushKey: pushing.get_push_key,
+    commands.SubscribePush: pushing.subscribe_push,
+    commands.UnsubscribePush: pushing.unsubscribe_push,
 }

@@ -64,6 +64,7 @@ from messaging.stores.mongodb_documents import (
 from messaging.stores.mongodb_duties import MongoDuties
 from messaging.stores.mongodb_inbox import INBOX_INDEXES
 from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModeration
+from messaging.stores.mongodb_push import PUSH_INDEXES, MongoPush
 from messaging.stores.mongodb_recoveries import MongoRecoveries
 from messaging.stores.mongodb_search import MongoFinding
 
@@ -72,7 +73,7 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
+class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRecoveries):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -100,7 +101,7 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoRecoveries):
         hello = await self._client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise NotAReplicaSet
-        for name, indexes in {**INDEXES, **INBOX_INDEXES, **MODERATION_INDEXES}.items():
+        for name, indexes in {**INDEXES, **INBOX_INDEXES, **MODERATION_INDEXES, **PUSH_INDEXES}.items():
             if indexes:
                 await self._database[name].create_indexes(list(indexes))
 

@@ -44,13 +44,14 @@ from messaging.stores.sqlite_duties import SqliteDuties
 from messaging.stores.sqlite_finding import SqliteFinding
 from messaging.stores.sqlite_inbox import SqliteInbox
 from messaging.stores.sqlite_moderation import SqliteModeration
+from messaging.stores.sqlite_push import SqlitePush
 from messaging.stores.sqlite_recoveries import SqliteRecoveries
 from messaging.stores.sqlite_schema import DatabaseRefused
 
 __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
-class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, SqliteRecoveries):
+class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, SqlitePush, SqliteRecoveries):
     """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
 
     `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.

@@ -197,7 +197,14 @@ CREATE TABLE recoveries (
 ) WITHOUT ROWID;
 CREATE INDEX recoveries_by_end ON recoveries (expires_at);
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION, _RECOVERIES)
+_PUSH = """
+CREATE TABLE push_subscriptions (
+    endpoint TEXT PRIMARY KEY, user_id TEXT NOT NULL,
+    p256dh TEXT NOT NULL, auth TEXT NOT NULL, created_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX push_subscriptions_by_user ON push_subscriptions (user_id, created_at);
+"""
+MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION, _RECOVERIES, _PUSH)
 """Step n brings a database of version n to n + 1."""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from messaging.dialects.routes_push import PUSH_ROUTES
 from tests.acceptance.stage import Json
 
 GROUP = "/api/conversations/<group>"
 NOTE = {"userId": "<bob>", "type": "booking", "title": "Tomorrow", "data": {"booking": 7}}
+ENDPOINT = "https://push.example.com/send/1"
+BROWSER = next(route.example for route in PUSH_ROUTES if route.name == "subscribePush")
 PLACES = ("archive", "unarchive", "mute", "unmute", "unread")
 
 SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
@@ -32,6 +35,12 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "POST /api/messages/<message>/report", {"reason": "spam"}, 201, {"report"}),
     ],
     "listReports": [("service", "GET /api/admin/reports?limit=5", None, 200, {"reports", "next"})],
+    "getPushKey": [("bob", "GET /api/push/key", None, 200, {"publicKey"})],
+    "subscribePush": [("bob", "POST /api/push/subscriptions", BROWSER, 201, {"subscription"})],
+    "unsubscribePush": [
+        ("bob", "DELETE /api/push/subscriptions", {"endpoint": ENDPOINT}, 200, {"success"}),
+        ("bob", f"DELETE /api/push/subscriptions?endpoint={ENDPOINT}", None, 200, {"success"}),
+    ],
 }
 REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     **{
@@ -60,4 +69,13 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("bob", "POST /api/messages/1/report", None, 404, "MESSAGE_NOT_FOUND"),
     ],
     "listReports": [("bob", "GET /api/admin/reports", None, 403, "PERMISSION_DENIED")],
+    "getPushKey": [(None, "GET /api/push/key", None, 401, "AUTH_FAILED")],
+    "subscribePush": [
+        ("bob", "POST /api/push/subscriptions", {"endpoint": ENDPOINT}, 400, "INVALID_FORMAT"),
+        *(
+            ("bob", "POST /api/push/subscriptions", {**BROWSER, "endpoint": inside}, 400, "INVALID_FORMAT")
+            for inside in ("https://127.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x")
+        ),
+    ],
+    "unsubscribePush": [("bob", "DELETE /api/push/subscriptions", {}, 400, "INVALID_FORMAT")],
 }

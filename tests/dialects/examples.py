@@ -54,6 +54,7 @@ from messaging.domain.models import (
     Status,
 )
 from messaging.domain.moderation import Block, BlockView, Report, ReportView
+from messaging.domain.pushing import Subscription
 from messaging.domain.replies import (
     Authenticated,
     BlockList,
@@ -78,11 +79,13 @@ from messaging.domain.replies import (
     NotificationsMarked,
     OnlineUsers,
     Pong,
+    PushKey,
     Reply,
     ReportList,
     ReportReply,
     Sent,
     Stats,
+    SubscriptionReply,
     UserList,
     UserReply,
     UserStatus,
@@ -209,6 +212,9 @@ REPORT = Report(
     sent_at=NOW,
     reporter_id="5",
     at=NOW,
+)
+BROWSER = Subscription(
+    user_id="5", endpoint="https://push.example.com/1", p256dh="BA", auth="AA", created_at=NOW
 )
 SEEN_NOTICE = Notification(id="n3", type="booking", created_at=NOW, position=3, read_at=NOW)
 
@@ -367,6 +373,10 @@ def replies() -> list[Reply]:
         ReportReply(report=replace(REPORT, reason="Spam")),
         ReportList(reports=(ReportView(report=REPORT, sender=BOB, reporter=ALICE),), next="7"),
         ReportList(reports=()),
+        PushKey(public_key="BA"),
+        PushKey(public_key=None),
+        SubscriptionReply(subscription=BROWSER, created=True),
+        SubscriptionReply(subscription=BROWSER),
         Pong(),
         ConnectionList(connections=(CONNECTION, replace(CONNECTION, device="phone")), next="5/ab/1"),
         ConnectionList(connections=()),

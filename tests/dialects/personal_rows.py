@@ -5,6 +5,7 @@ from __future__ import annotations
 from messaging.domain.commands import (
     BlockUser,
     Command,
+    GetPushKey,
     ListBlocks,
     ListNotifications,
     ListReports,
@@ -14,10 +15,19 @@ from messaging.domain.commands import (
     ReportMessage,
     SetArchived,
     SetMuted,
+    SubscribePush,
     UnblockUser,
+    UnsubscribePush,
 )
 
 THERE = {"id": "42"}
+ENDPOINT = "https://push.example.com/send/abc?x=1"
+POINT, AUTH = "B" * 86 + "A", "A" * 22
+WRONG_ENDPOINTS = (
+    *("http://push.example.com/1", "https://", "https:///1", "https://a b/", "https://u:p@push.example.com/"),
+    *("https://push.example.com/#x", "HTTPS://push.example.com/1", "https://push.example.com\\@inside/"),
+    *("https://é.example.com/", "javascript:1", "", "https://x/" + "y" * 2048, "https://x/\r\nHost: y"),
+)
 REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ("archiveConversation", THERE, {}, None, SetArchived(conversation_id="42", archived=True)),
     ("unarchiveConversation", THERE, {}, None, SetArchived(conversation_id="42", archived=False)),
@@ -55,6 +65,16 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ("reportMessage", {"id": "7"}, {}, None, ReportMessage(message_id=7)),
     ("reportMessage", {"id": "7"}, {}, {"reason": "1\n2"}, ReportMessage(message_id=7, reason="1\n2")),
     ("listReports", {}, {"limit": "5", "next": "7"}, None, ListReports(limit=5, next="7")),
+    ("getPushKey", {}, {}, None, GetPushKey()),
+    (
+        "subscribePush",
+        {},
+        {},
+        {"endpoint": ENDPOINT, "expirationTime": None, "keys": {"p256dh": POINT + "=", "auth": AUTH}},
+        SubscribePush(endpoint=ENDPOINT, p256dh=POINT, auth=AUTH),
+    ),
+    ("unsubscribePush", {}, {}, {"endpoint": ENDPOINT}, UnsubscribePush(endpoint=ENDPOINT)),
+    ("unsubscribePush", {}, {"endpoint": ENDPOINT}, None, UnsubscribePush(endpoint=ENDPOINT)),
 ]
 REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("archiveConversation", {"id": "dm:1"}, {}, None),
@@ -81,4 +101,15 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("reportMessage", {"id": "x"}, {}, None),
     ("reportMessage", {"id": "7"}, {}, {"reason": "x" * 2001}),
     ("listReports", {}, {"limit": "many"}, None),
+    ("subscribePush", {}, {}, {"endpoint": ENDPOINT}),
+    ("subscribePush", {}, {}, {"keys": {"p256dh": POINT, "auth": AUTH}}),
+    ("subscribePush", {}, {}, {"endpoint": ENDPOINT, "keys": {"p256dh": POINT[:-2], "auth": AUTH}}),
+    ("subscribePush", {}, {}, {"endpoint": ENDPOINT, "keys": {"p256dh": POINT, "auth": "?"}}),
+    ("subscribePush", {}, {}, {"endpoint": ENDPOINT, "keys": [POINT, AUTH]}),
+    *(
+        ("subscribePush", {}, {}, {"endpoint": endpoint, "keys": {"p256dh": POINT, "auth": AUTH}})
+        for endpoint in WRONG_ENDPOINTS
+    ),
+    ("unsubscribePush", {}, {}, None),
+    ("unsubscribePush", {}, {"endpoint": "x"}, None),
 ]

@@ -53,6 +53,8 @@ WRONG_BODIES: dict[str, list[object]] = {
     "data": ["{}", [], 1, True, {"x": "é" * 5_000}],
     "ids": ["1", {}, [], [None], [{}], [""], [1], ["1"] * 201],
     "all": [0, 1, "true", "", [], {}],
+    "endpoint": ["", "x", "http://a.example/", "https://a b/", "https://u@a.example/", 1, True, [], {}],
+    "keys": ["", [], {}, {"p256dh": 1, "auth": 1}, {"p256dh": "x", "auth": "x"}, {"p256dh": {"$ne": 1}}],
     "reason": ["", " ", "x" * 2_001, "a\x00b", 1, True, [], {}],
 }
 
