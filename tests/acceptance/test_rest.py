@@ -13,6 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from messaging.dialects.routes import ROUTES
+from messaging.push.keys import new_key
 from tests.acceptance import personal_routes
 from tests.acceptance.conftest import Service
 from tests.acceptance.stage import SERVICE, Answer, Stage, heard, join, new_id, token
@@ -25,8 +26,9 @@ EVIL = "https://evil.example"
 
 @pytest.fixture(scope="module")
 def servers(service: Service) -> tuple[ServerProcess, ...]:
-    """One process that trusts one foreign origin, and whose metrics have a token."""
-    return service({"CORS_ORIGINS": APP, "METRICS_TOKEN": "metrics-token"})
+    """One process that trusts one foreign origin, whose metrics have a token, and that pushes."""
+    pushing = {"VAPID_PRIVATE_KEY": new_key()[0], "VAPID_SUBJECT": "mailto:operator@example.com"}
+    return service({"CORS_ORIGINS": APP, "METRICS_TOKEN": "metrics-token", **pushing})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
