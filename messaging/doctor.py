@@ -92,6 +92,9 @@ def _about(settings: Settings) -> Iterator[str]:
         yield from (f"note: {mistake}" for mistake in mistakes)
     else:
         yield f"ok: workers: serve --workers {os.cpu_count() or 1} uses all processors of this machine"
+    if settings.vapid_private_key is not None:
+        said = "words and names included" if settings.push_content else "ids only"
+        yield f"ok: Web Push: {said}, in the name of {settings.vapid_subject}"
 
 
 def _storage(settings: Settings) -> Iterator[str]:

@@ -161,7 +161,12 @@ async def updated(client: NodeClient, conversation: str, **expected: Any) -> Jso
 
 
 async def totals(client: NodeClient, total: int) -> None:
-    await eventually(lambda: true(client.events("unread-count-updated")[-1].data["totalUnread"] == total))
+    """Wait until this is the total that the client was told last."""
+
+    async def told() -> bool:
+        return [seen.data["totalUnread"] for seen in client.events("unread-count-updated")][-1:] == [total]
+
+    await eventually(told)
 
 
 async def test_archiving_and_muting_reach_the_users_other_devices(stage: Stage) -> None:

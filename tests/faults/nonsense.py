@@ -42,7 +42,7 @@ WRONG_BODIES: dict[str, list[object]] = {
     "name": ["", " ", "x" * 201, "a\x00b", "a\nb", 1, True, [], {}],
     "private": [0, 1, "true", "", [], {}],
     "role": ["", 1, True, [], {}],
-    "type": ["ADMIN", "", 1, True, [], {}],
+    "type": ["AD\nMIN", "", 1, True, [], {}],
     "senderId": ["", "a/b", "x" * 129, "a\x00b", True, 1.5, [], {}],
     "username": ["", "x" * 201, "a\x00b", 1, [], {}],
     "email": ["", "x" * 255, "a\nb", 1, [], {}],
