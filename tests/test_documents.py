@@ -173,6 +173,7 @@ def counted() -> Metrics:
     for happened_so in (metrics.closed, metrics.refused, metrics.received, metrics.failed):
         happened_so("x", "y")
     metrics.webhook("x", "y")
+    metrics.pushed("x")
     metrics.came_back("x", whole=True)
     metrics.finished("x", 1.0)
     metrics.delivered("x", 1, message=True)
