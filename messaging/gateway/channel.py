@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from messaging.domain.events import Event, MessageChange, MessageSent
+from messaging.domain.events import Event, MessageChange, MessageSent, MessagesRead
 from messaging.domain.models import Message, Position
 from messaging.gateway.offset import Point, mark_of, point
 
@@ -37,7 +37,18 @@ class Tell(Protocol):
 class Joining:
     """A session on its way into a channel. `position` is the last seq of its history, once that is known."""
 
-    __slots__ = ("held", "overflowed", "position", "rev", "seen", "session", "since", "since_rev", "told")
+    __slots__ = (
+        "held",
+        "overflowed",
+        "position",
+        "reads",
+        "rev",
+        "seen",
+        "session",
+        "since",
+        "since_rev",
+        "told",
+    )
 
     def __init__(self, session: Session, since: int, since_rev: int) -> None:
         self.session = session
@@ -53,6 +64,8 @@ class Joining:
         """Up to where it has been told everything, once its position is known."""
         self.seen: dict[int, int] = {}
         """The revs of those messages in its history that have later changes."""
+        self.reads: dict[str, int] = {}
+        """What it was told of others' reads that it had missed: their cursors."""
         self.held: list[Event] = []
         self.overflowed = False
 
@@ -70,6 +83,8 @@ class Joining:
             return event.message.seq > (self.position or 0)
         if isinstance(event, MessageChange):
             return event.rev > max(self.rev, self.seen.get(event.message.id, 0))
+        if isinstance(event, MessagesRead):
+            return event.cursor > self.reads.get(event.reader.id, 0)
         return True
 
     def reach(self, event: Event) -> bool:
@@ -79,7 +94,7 @@ class Joining:
         elif isinstance(event, MessageChange):
             self.told = self.told.raised_to(Position(rev=event.rev))
         else:
-            return False
+            return isinstance(event, MessagesRead)
         return True
 
     @property
@@ -220,7 +235,7 @@ class Channel:
         """Tell the watchers of something that has no place in the order of messages. `skip_user` is whose
         doing it is: it is told neither to them nor to those who have nothing to do with them."""
         if skip_user is None:
-            self._tell(self.watchers, event)
+            self._tell(self.watchers, event, self.point() if isinstance(event, MessagesRead) else None)
         else:
             told = [s for s in self.watchers if s.user_id != skip_user and not s.hides(skip_user)]
             self._tell(told, event)

@@ -50,9 +50,11 @@ class Comeback:
     def __post_init__(self) -> None:
         self.trail = Trail(self.pid[0])
 
-    def resume(self, missed: tuple[Missed, ...], told: frozenset[str]) -> None:
-        """Go on from what the client knows; of conversations that are not in `told` it may know nothing."""
+    def resume(self, missed: tuple[Missed, ...], told: frozenset[str], reads: int) -> None:
+        """Go on from what the client knows, and what others read up to `reads`; of conversations that are not
+        in `told` it may know nothing."""
         self.missed = missed
+        self.trail.reads, self.trail.whole = reads, False
         for conversation, known in missed:
             if conversation.id in told:
                 self.trail.reach(point(conversation.id, mark_of(conversation.id), known.seq, known.rev))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
+from datetime import timedelta
 from typing import assert_never
 
 from messaging.domain.errors import ClientError
@@ -44,7 +45,7 @@ from messaging.gateway.comparison import GAP_SECONDS, Comparison
 from messaging.gateway.follower import Follower, Standing
 from messaging.gateway.hearing import Hearing
 from messaging.gateway.metrics import Metrics
-from messaging.gateway.offset import Point
+from messaging.gateway.offset import Point, milliseconds
 from messaging.gateway.personal import Personal
 from messaging.gateway.rendering import Rendering
 from messaging.gateway.session import Session
@@ -53,6 +54,8 @@ from messaging.service.context import Context
 from messaging.service.ports import Bus
 
 _RETRY_SECONDS = 1.0
+_LATE = timedelta(seconds=1)
+"""How much later than it was made a read may be told; those from before that have been."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Hub:
         self._bus = bus
         self._metrics = metrics
         self._tasks = tasks
+        self._reads_until = 0
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
@@ -237,7 +241,7 @@ class Hub:
 
         `here` is the point that they have reached with it, where it has a place in a conversation's order.
         """
-        rendering = Rendering(event, here)
+        rendering = Rendering(event, here, self.reads_until() if here is not None else 0)
         counts: dict[str, int] = {}
         signal = isinstance(event, TypingChanged | PresenceChanged)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
@@ -252,6 +256,12 @@ class Hub:
         message = isinstance(event, MessageSent)
         for dialect, count in counts.items():
             self._metrics.delivered(dialect, count, message=message)
+
+    def reads_until(self) -> int:
+        """Up to when all reads have been told here, in milliseconds since 1970, as far as clocks agree."""
+        passed = self._ctx.clock() - _LATE
+        self._reads_until = max(self._reads_until, milliseconds(passed))
+        return self._reads_until
 
     def _tell_follower(self, follower: Follower, event: Event) -> None:
         self.tell(list(follower.sessions), event)
@@ -293,6 +303,7 @@ class Hub:
         if channel is None:
             return
         if event.pushed:
+            self._reads_until = max(self._reads_until, milliseconds(event.at))
             channel.tell(event)
         else:
             self.tell([s for s in channel.watchers if s.user_id == event.reader.id], event)

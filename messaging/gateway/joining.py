@@ -39,9 +39,12 @@ class Join:
         self._joining: Joining
         self._rev = 0
         """The last rev of a change that the client knows, or can see in its history."""
+        self._reads = 0
+        """Up to when it knows what others read."""
 
     async def run(self, ref: object | None) -> Outcome:
         """Carry the command out and write its answer, the history, and what came meanwhile."""
+        self._reads = self._gateway.hub.reads_until()
         self._joining = joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
         try:
             self._rev = await self._gateway.hub.find_rev(joining, self._conversation_id)
@@ -70,6 +73,8 @@ class Join:
         seq = joined.last_seq
         first = joined.messages[-1].message.seq if joined.missing else seq
         here = hub.point(self._conversation_id, Position(first, told))
+        if session.trail is not None:
+            session.trail.read_up_to(self._reads)
         session.write_history(self._request, joined, ref, here=here)
         joining.saw(seen.message for seen in joined.messages)
         if joined.missing:

@@ -1,9 +1,10 @@
 """Offsets: where a Socket.IO client stands, in a string that it gives back when it returns. Pure.
 
-    a.5kQx0Zp1:17:3.h2Wm9aLq:4:0
-    │ │        │  └ the last change (rev) of a message there
-    │ │        └ the last message (seq) there
-    │ └ the mark of a conversation that it joined
+    a1764190000000.5kQx0Zp1:17:3.h2Wm9aLq:4:0
+    ││             │        │  └ the last change (rev) of a message there
+    ││             │        └ the last message (seq) there
+    ││             └ the mark of a conversation that it joined
+    │└ up to when it was told what others read, in milliseconds since 1970
     └ the tag of its pid
 
 An official client keeps the last argument of an event, where that is a string, and knows nothing of what it
@@ -17,14 +18,20 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
 TAGS = ("a", "b")
 _MARK_BYTES = 6
-_OFFSET = re.compile(r"([ab])((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)\Z")
+_OFFSET = re.compile(r"([ab])([0-9]{0,16})((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)\Z")
 MAX_OFFSET_CHARACTERS = 10_000
 """A longer one is of nobody who was ever here."""
+
+
+def milliseconds(time: datetime) -> int:
+    """Since 1970."""
+    return round(time.timestamp() * 1000)
 
 
 def mark_of(conversation_id: str) -> str:
@@ -56,10 +63,13 @@ def point(conversation_id: str, mark: str, seq: int, rev: int) -> Point:
 class Trail:
     """Where one client stands in all conversations that it joined: what ends all that it is told there."""
 
-    __slots__ = ("_points", "tag")
+    __slots__ = ("_points", "reads", "tag", "whole")
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, reads: int = 0) -> None:
         self.tag = tag
+        self.reads = reads
+        self.whole = True
+        """Whether it was told all reads up to then wherever it joined; not while it is still coming back."""
         self._points: dict[str, Point] = {}
 
     def reach(self, here: Point) -> None:
@@ -72,19 +82,29 @@ class Trail:
         if known is None or known.at <= here.at:
             self._points[here.conversation_id] = here
 
+    def read_up_to(self, reads: int) -> None:
+        """The client is told what others read up to then, by what is live."""
+        if self.whole and reads > self.reads:
+            self.reads = reads
+
     def leave(self, conversation_id: str) -> None:
         """The client no longer hears a conversation."""
         self._points.pop(conversation_id, None)
 
+    def point(self, conversation_id: str) -> Point | None:
+        """Where the client stands there; None while it was told nothing."""
+        return self._points.get(conversation_id)
+
     @property
     def alone(self) -> bool:
-        """Whether the offset is that of everybody with this tag who stands at the same point."""
+        """Whether the offset is that of everybody with this tag who stands at the same point, and was told as
+        much of what others read."""
         return len(self._points) == 1
 
     @property
     def offset(self) -> str:
         """The client's whole offset."""
-        return self.tag + "".join([each.text for each in self._points.values()])
+        return f"{self.tag}{self.reads}" + "".join([each.text for each in self._points.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,7 @@ class Offset:
 
     tag: str
     reached: Mapping[str, Reached] = field(default_factory=dict)
+    reads: int | None = None
 
 
 def read(text: str) -> Offset | None:
@@ -101,7 +122,7 @@ def read(text: str) -> Offset | None:
     if found is None:
         return None
     reached = {}
-    for part in found[2].split(".")[1:]:
+    for part in found[3].split(".")[1:]:
         mark, seq, rev = part.split(":")
         reached[mark] = Reached(int(seq), int(rev))
-    return Offset(found[1], reached)
+    return Offset(found[1], reached, int(found[2]) if found[2] else None)

@@ -22,7 +22,7 @@ from messaging.gateway import offset as offsets
 from messaging.gateway.comeback import Comeback, Missed
 from messaging.gateway.farewell import LOST, Farewell
 from messaging.gateway.metrics import Metrics
-from messaging.gateway.offset import TAGS, Offset, Reached, mark_of
+from messaging.gateway.offset import TAGS, Offset, Reached, mark_of, milliseconds
 from messaging.service.changes import rev_at
 from messaging.service.context import Context
 
@@ -73,6 +73,7 @@ class Recoveries:
         if comeback is None:
             tag = TAGS[1] if given is not None and given.tag == TAGS[0] else TAGS[0]
             comeback = Comeback(tag + secrets.token_urlsafe(18), sid, user_id, dialect)
+            comeback.trail.reads = self._now()
             self._save(comeback)
         self._known[comeback.pid] = comeback
         return comeback
@@ -122,8 +123,12 @@ class Recoveries:
             except (RoomNotFound, PermissionDenied):
                 return False
             missed.append(Missed(conversation, known))
-        comeback.resume(tuple(missed), frozenset(told))
+        reads = given.reads if reached else None
+        comeback.resume(tuple(missed), frozenset(told), self._now() if reads is None else reads)
         return count <= MAX_MISSED
+
+    def _now(self) -> int:
+        return milliseconds(self._ctx.clock())
 
     def _supersede(self, comeback: Comeback) -> None:
         """Its client is back on another connection; what this one still has to say reaches nobody."""

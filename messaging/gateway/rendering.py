@@ -17,12 +17,14 @@ class Rendering:
     """The texts of one event, by wire, by viewer where that matters, and by offset where it has one.
 
     `here` is the point that those have reached who are told it; None for what has no place in an order.
+    `reads` is up to when they have been told what others read.
     """
 
-    __slots__ = ("_ended", "_event", "_here", "_pair", "_shared", "_tag", "_texts", "_wire")
+    __slots__ = ("_ended", "_event", "_here", "_pair", "_reads", "_shared", "_tag", "_texts", "_wire")
 
-    def __init__(self, event: Event, here: Point | None = None) -> None:
+    def __init__(self, event: Event, here: Point | None = None, reads: int = 0) -> None:
         self._event = event
+        self._reads = reads
         self._here = here
         self._pair = isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
@@ -37,7 +39,8 @@ class Rendering:
         wire, tag, here, trail = session.wire, None, self._here, session.trail
         if here is not None and trail is not None:
             trail.reach(here)
-            if not trail.alone:
+            trail.read_up_to(self._reads)
+            if not trail.alone or trail.reads != self._reads:
                 return ended(wire, self._plain(session), trail.offset)
             tag = trail.tag
         if wire is not self._wire or tag != self._tag:

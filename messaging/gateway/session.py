@@ -244,12 +244,13 @@ class Session:
         for text in texts:
             write(text)
 
-    def write_missed(self, event: Event, here: Point | None) -> None:
-        """Write an event that happened while the client was away; it does not count, like history."""
+    def write_missed(self, event: Event, here: Point | None, *, reads: int = 0) -> None:
+        """Write an event that happened while the client was away; it does not count, like history. `reads` is
+        up to when the client knows with it what others read."""
         if self._sent_away:
             return
         write = self._transport.write_history if self.signed_in else self.push
-        for text in Rendering(event, here).texts(self):
+        for text in Rendering(event, here, reads).texts(self):
             write(text)
 
     async def drained(self) -> None:

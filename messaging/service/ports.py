@@ -239,6 +239,9 @@ class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Protocol):
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         """The kept marks that cover any message past `after`, up to `up_to`."""
 
+    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
+        """The first `limit` kept marks that are later than `at`, the oldest first."""
+
     # invitations
 
     async def invite(self, conversation_id: str, user_id: str, *, by: str, at: datetime) -> bool:

@@ -234,7 +234,7 @@ async def _move_cursor(
     previous, own_read, pushed = await asyncio.gather(
         store.cursor(conversation.id, reader),
         store.own_sent(conversation.id, reader, up_to=seq),
-        _pushes_receipts(ctx, conversation),
+        pushes_receipts(ctx, conversation),
     )
     if previous < seq:
         marks = await store.read_marks(conversation.id, after=previous, up_to=seq)
@@ -250,14 +250,14 @@ async def _move_cursor(
         reader=actor.identity.profile,
         cursor=seq,
         own_read=own_read,
-        receipts=await _receipts(ctx, conversation.id, reader, previous, seq),
+        receipts=await receipts_of(ctx, conversation.id, reader, previous, seq),
         pushed=pushed,
         at=now,
     )
 
 
 async def _again(ctx: Context, event: MessagesRead, seq: int) -> MessagesRead:
-    receipts = await _receipts(ctx, event.conversation.id, event.reader.id, seq - 1, seq)
+    receipts = await receipts_of(ctx, event.conversation.id, event.reader.id, seq - 1, seq)
     return replace(event, receipts=receipts)
 
 
@@ -276,9 +276,10 @@ def covered_up_to(marks: Iterable[ReadMark], after: int, up_to: int, reader_id: 
     return min(up_to, furthest[1]) if len(furthest) > 1 else after
 
 
-async def _receipts(
+async def receipts_of(
     ctx: Context, conversation_id: str, reader_id: str, after: int, seq: int
 ) -> tuple[Receipt, ...]:
+    """What a reader who moved from `after` to `seq` read of others: the newest, rising."""
     if after >= seq:
         return ()
     window = min(seq - after, _RECEIPT_WINDOW)
@@ -287,7 +288,8 @@ async def _receipts(
     return tuple(Receipt(message_id=m.id, seq=m.seq, sender_id=m.sender_id) for m in read[-MAX_RECEIPTS:])
 
 
-async def _pushes_receipts(ctx: Context, conversation: Conversation) -> bool:
+async def pushes_receipts(ctx: Context, conversation: Conversation) -> bool:
+    """Whether everybody there is told what others read."""
     limit = ctx.policy.receipts_max_members
     if conversation.kind is not Kind.ROOM:
         return conversation.member_count <= limit

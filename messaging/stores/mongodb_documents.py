@@ -77,6 +77,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     "readMarks": (
         _index("conversationId", "readerId", "seq", unique=True),
         _index("conversationId", "seq", "after"),
+        _index("conversationId", "at"),
     ),
     "invitations": (_index("conversationId", "userId", unique=True),),
     "positions": (

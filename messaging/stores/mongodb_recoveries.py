@@ -8,13 +8,14 @@ from typing import Any
 
 from pymongo import DeleteOne, ReturnDocument, UpdateOne
 
-from messaging.domain.models import Recovery
+from messaging.domain.models import ReadMark, Recovery
 from messaging.stores.mongodb_base import MongoBase, answering
-from messaging.stores.mongodb_documents import Document, Stored
+from messaging.stores.mongodb_documents import Document, Stored, read_mark_from
 
 
 class MongoRecoveries(MongoBase):
-    """The part of `Store` (messaging.service.ports) about recoveries. `_id` is the pid."""
+    """The part of `Store` (messaging.service.ports) about recoveries, and what they look for. `_id` is
+    the pid."""
 
     @answering
     async def add_recoveries(self, recoveries: Sequence[Recovery]) -> None:
@@ -55,6 +56,13 @@ class MongoRecoveries(MongoBase):
         ended = [DeleteOne({"_id": pid, "owner": owner}) for pid, owner in owners.items()]
         if ended:
             await self._database["recoveries"].bulk_write(ended, ordered=False)
+
+    @answering
+    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
+        """See `Store.marks_since`."""
+        found = self._database["readMarks"].find({"conversationId": conversation_id, "at": {"$gt": at}})
+        page = found.sort([("at", 1), ("seq", 1), ("readerId", 1)]).limit(limit)
+        return [read_mark_from(each) async for each in page]
 
 
 def _document(recovery: Recovery) -> Document:

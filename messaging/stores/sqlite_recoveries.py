@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
-from messaging.domain.models import Recovery
+from messaging.domain.models import ReadMark, Recovery
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
 
 
 class SqliteRecoveries(SqliteBase):
-    """The part of `Store` (messaging.service.ports) about recoveries."""
+    """The part of `Store` (messaging.service.ports) about recoveries, and what they look for."""
 
     async def add_recoveries(self, recoveries: Sequence[Recovery]) -> None:
         await self._write(_add, recoveries, datetime.now(UTC))
@@ -26,6 +26,9 @@ class SqliteRecoveries(SqliteBase):
 
     async def end_recoveries(self, owners: Mapping[str, str]) -> None:
         await self._write(_end, dict(owners))
+
+    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
+        return await self._read(_marks_since, conversation_id, at, limit)
 
 
 # Each function is one job for the writer's thread.
@@ -75,6 +78,16 @@ def _take(db: sqlite3.Connection, pid: str, user_id: str, owner: str, at: dateti
 
 def _end(db: sqlite3.Connection, owners: Mapping[str, str]) -> None:
     db.executemany("DELETE FROM recoveries WHERE pid = ? AND owner = ?", list(owners.items()))
+
+
+def _marks_since(
+    db: sqlite3.Connection, conversation_id: str, at: datetime, limit: int
+) -> Sequence[ReadMark]:
+    found = db.execute(
+        "SELECT * FROM read_marks WHERE conversation_id = ? AND at > ? ORDER BY at, seq, reader_id LIMIT ?",
+        (conversation_id, rows.milliseconds(at), limit),
+    )
+    return [rows.mark_of(row) for row in found]
 
 
 def _recovery_of(row: sqlite3.Row) -> Recovery:

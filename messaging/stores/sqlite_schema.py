@@ -196,6 +196,8 @@ CREATE TABLE recoveries (
     joins TEXT NOT NULL, expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX recoveries_by_end ON recoveries (expires_at);
+
+CREATE INDEX read_marks_by_time ON read_marks (conversation_id, at);
 """
 _PUSH = """
 CREATE TABLE push_subscriptions (

@@ -288,3 +288,44 @@ async def test_nobody_comes_back_as_somebody_else(stage: Stage, proxy: Proxy) ->
     await stage.post(alice, group, "not for eve")
     assert (await refused(client, "join-conversation", conversationId=group))["code"] == "ROOM_NOT_FOUND"
     assert texts(client) == []
+
+
+async def test_edits_deletions_reactions_and_reads_come_back_too(stage: Stage, proxy: Proxy) -> None:
+    alice, bob = new_id(), new_id()
+    group = await stage.group(alice, bob)
+    writer = await stage.messaging(alice)
+    client = await through(proxy, stage, bob)
+    await join(client, group)
+    own = await say(client, group, "of bob")
+    ids = [(await say(writer, group, f"{number}"))["id"] for number in range(3)]
+    await heard(client, "2")
+    position = len(client.seen)
+    proxy.closed = True
+    proxy.cut()
+    await call(writer, "edit-message", messageId=ids[0], content="edited")
+    await call(writer, "delete-message", messageId=ids[1])
+    await call(writer, "add-reaction", messageId=ids[2], emoji="👍")
+    await call(writer, "mark-as-read", messageId=own["id"])
+    last = await say(writer, group, "missed")
+    proxy.closed = False
+    for _ in range(2):  # the second time there is nothing to be told
+        assert (await is_back(client, position)).fields["recovered"] is True
+        await stage.post(alice, group, "live")
+        await heard(client, "live", since=position)
+        names = ("new-message", "message-edited", "message-deleted", "reaction-updated", "message-read")
+        told = [(seen.name, seen.data) for seen in client.seen[position:] if seen.name in names]
+        if told[0][0] == "new-message" and told[0][1]["content"] == "live":
+            break
+        missed = [(name, data.get("messageId") or data["id"]) for name, data in told[:-1]]
+        assert missed == [
+            ("new-message", last["id"]),
+            ("message-edited", ids[0]),
+            ("message-deleted", ids[1]),
+            ("reaction-updated", ids[2]),
+            ("message-read", own["id"]),
+        ]
+        assert told[1][1]["content"] == "edited"
+        position = len(client.seen)
+        proxy.cut()
+    else:
+        pytest.fail("what was missed was told again")

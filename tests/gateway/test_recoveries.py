@@ -13,7 +13,7 @@ from messaging.domain.errors import Unavailable
 from messaging.domain.events import MessageSent
 from messaging.gateway import recoveries as module
 from messaging.gateway.farewell import LEFT, LOST, SHUTDOWN, UNSIGNED, Farewell
-from messaging.gateway.offset import Trail, mark_of, point
+from messaging.gateway.offset import Trail, mark_of, point, read
 from messaging.stores.sqlite import SqliteStore
 from tests.gateway.house import Client, House, built, until
 
@@ -53,7 +53,10 @@ async def test_a_client_hears_what_it_missed_and_then_what_is_live() -> None:
         await until(lambda: len(again.messages) == 4)
         assert [each["seq"] for each in again.of("new-message") if each["conversationId"] == "c"] == [2, 3]
         assert [each["seq"] for each in again.of("new-message") if each["conversationId"] == "d"] == [1, 2]
-        assert again.offsets[-1] == offset_at(again, c=3, d=2)
+        last, expected = read(again.offsets[-1]), read(offset_at(again, c=3, d=2))
+        assert last is not None
+        assert expected is not None
+        assert last.reached == expected.reached
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,79 @@ async def test_what_cannot_be_had_whole_is_not_had_in_part(monkeypatch: pytest.M
         bob = await lost()
         await house.one.do(DeleteConversation(conversation_id="d"))
         assert not (await house.one.connect("bob", back=bob.back)).recovered, "one is gone"
+
+
+async def test_reads_that_were_missed_are_told_once_and_after_the_messages_that_they_are_of() -> None:
+    async with built(processes=2) as house:
+        await grouped(house, "c", "d")
+        ann = await house.one.connect("ann")
+        bob = await house.one.connect("bob", back=NEW)
+        sent = []
+        for group in ("c", "d"):
+            await bob.join(group)
+            sent.append((await bob.say(group, "of bob"))["message"]["id"])
+        await ann.call("mark-as-read", messageId=sent[0])
+        await until(lambda: bob.of("message-read"))
+        assert [each["messageId"] for each in bob.of("message-read")] == sent[:1]
+        bob.close(LOST)
+        await ann.call("mark-as-read", messageId=sent[1])
+        own = (await ann.say("c", "of ann"))["message"]["id"]
+        desk = await house.one.connect("bob")
+        await desk.call("mark-as-read", messageId=own)
+        second = await house.other.connect("bob", back=bob.back)
+        assert second.recovered
+        told = [
+            (name, payload.get("messageId") or payload["id"])
+            for name, payload in second.heard
+            if "new" in name or ("read" in name and "un" not in name)
+        ]
+        assert told == [("new-message", own), ("message-read", sent[1]), ("message-read", own)]
+        second.close(LOST)
+        third = await house.one.connect("bob", back=second.back)
+        assert third.recovered
+        assert third.of("message-read") == [], "nobody read anything since"
+        third.close(LOST)
+        again = (await ann.say("d", "more"))["message"]["id"]
+        await desk.call("mark-as-read", messageId=again)
+        fourth = await house.other.connect("bob", back=second.back)
+        assert [each["messageId"] for each in fourth.of("message-read")] == [again]
+
+
+async def test_changes_that_were_missed_are_told_in_their_order() -> None:
+    async with built(processes=2) as house:
+        await grouped(house, "c")
+        ann = await house.one.connect("ann")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        ids = [(await ann.say("c", f"{number}"))["message"]["id"] for number in range(3)]
+        await ann.call("edit-message", messageId=ids[0], content="seen")
+        await until(lambda: bob.of("message-edited"))
+        bob.close(LOST)
+        await ann.call("edit-message", messageId=ids[1], content="edited")
+        await ann.call("delete-message", messageId=ids[2])
+        late = (await ann.say("c", "late"))["message"]["id"]
+        await ann.call("edit-message", messageId=late, content="late, and edited")
+        await ann.call("add-reaction", messageId=ids[0], emoji="👍")
+        again = await house.other.connect("bob", back=bob.back)
+        assert again.recovered
+        [new] = again.of("new-message")
+        assert (new["id"], new["content"]) == (late, "late, and edited")
+        changes = [
+            (name, payload.get("messageId") or payload["id"])
+            for name, payload in again.heard
+            if name.startswith(("message-", "reaction-"))
+        ]
+        assert changes == [
+            ("message-edited", ids[1]),
+            ("message-deleted", ids[2]),
+            ("reaction-updated", ids[0]),
+        ]
+        await ann.call("edit-message", messageId=late, content="live")
+        await until(lambda: len(again.of("message-edited")) == 2)
+        again.close(LOST)
+        third = await house.one.connect("bob", back=again.back)
+        assert third.recovered
+        assert [name for name in third.names if name != "unread-count-updated"] == []
 
 
 async def test_an_offset_of_an_earlier_pid_is_told_from_one_of_this() -> None:

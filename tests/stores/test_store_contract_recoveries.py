@@ -8,7 +8,7 @@ from typing import Any
 
 from messaging.domain.models import Recovery
 from messaging.service.ports import Store
-from tests.stores.build import Database, over_lasting, over_shared
+from tests.stores.build import Database, conversation, later, mark, over_lasting, over_shared
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # and not T0: what is old by the real clock may be collected
 HOUR = timedelta(hours=1)
@@ -103,3 +103,18 @@ async def test_one_process_finds_what_another_keeps(database: Database) -> None:
     assert list(await one.keep_recoveries([recovery()])) == ["a1"]
     await one.close()
     await other.close()
+
+
+async def test_the_marks_since_a_time_are_found_by_their_order_in_time(store: Store) -> None:
+    await store.save(conversation("c"))
+    for reader, seq, seconds in (("bob", 2, 1), ("carol", 1, 2), ("bob", 4, 3), ("dora", 3, 3)):
+        await store.mark_read(mark(reader, seq, seconds=seconds), own_read=0, keep=True)
+    await store.mark_read(mark("bob", 1, conversation_id="d", seconds=9), own_read=0, keep=True)
+    assert [m.reader_id for m in await store.marks_since("c", later(0), limit=9)] == [
+        "bob",
+        "carol",
+        "dora",
+        "bob",
+    ]
+    assert [m.seq for m in await store.marks_since("c", later(1), limit=2)] == [1, 3]
+    assert await store.marks_since("c", later(3), limit=9) == []
