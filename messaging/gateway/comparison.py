@@ -78,11 +78,11 @@ class Comparison:
             conversation_id = membership.conversation.id
             standing = follower.standings.get(conversation_id)
             if standing is None:
-                await self._add(follower, conversation_id)
+                await self.add(follower, conversation_id)
             elif standing.raise_to(membership):
                 follower.recount(conversation_id)
 
-    async def _add(self, follower: Follower, conversation_id: str) -> None:
+    async def add(self, follower: Follower, conversation_id: str) -> None:
         """The user was added, and nobody said so; unless they have been removed again meanwhile."""
         membership = await self._ctx.store.membership(conversation_id, follower.user_id)
         if membership is None or conversation_id in follower.standings:

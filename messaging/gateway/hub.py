@@ -72,7 +72,7 @@ class Hub:
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
-        self._personal = Personal(ctx, self.followers, self.tell, tasks)
+        self._personal = Personal(ctx, self.followers, self.tell, tasks, self._comparison.add)
         self.hearing = Hearing(ctx, self.tell, self.leave, tasks)
 
     # --- watching ---

@@ -9,7 +9,7 @@ of positions finds, for what the bus lost may have been the last.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from messaging.domain import ids
 from messaging.domain.errors import ClientError
@@ -41,8 +41,10 @@ class Personal:
         followers: Mapping[str, Follower],
         tell: Callable[[Iterable[Session], Event], None],
         tasks: Tasks,
+        added: Callable[[Follower, str], Awaitable[None]],
     ) -> None:
         self._ctx = ctx
+        self._added = added
         self._followers = followers
         self._tell = tell
         self._tasks = tasks
@@ -133,11 +135,14 @@ class Personal:
     async def _changed_places(
         self, follower: Follower, memberships: Sequence[Membership]
     ) -> list[PlaceChanged]:
+        """Who was added to a group is told that under a position, too: if it was lost, so may be the rest."""
         changed = []
         for membership in memberships:
-            standing = follower.standings.get(membership.conversation.id)
-            if standing is not None and standing.differs(membership.member):
-                conversation_id = membership.conversation.id
+            conversation_id = membership.conversation.id
+            standing = follower.standings.get(conversation_id)
+            if standing is None:
+                await self._added(follower, conversation_id)
+            elif standing.differs(membership.member):
                 event = await place_changed(self._ctx, follower.user_id, conversation_id, 0)
                 changed += [event] if event else []
         return changed

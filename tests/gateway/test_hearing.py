@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import pytest
+
 from messaging.dialects.base import Frame
 from messaging.domain.commands import (
     Actor,
@@ -17,6 +19,7 @@ from messaging.domain.commands import (
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import MemberAdded, MessagesRead
 from messaging.domain.models import Identity, Membership, Position, Profile
+from messaging.gateway import comparison
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.service import handlers
 from messaging.service.context import Outcome
@@ -221,6 +224,25 @@ async def test_a_membership_that_nobody_told_of_is_found_by_comparing(street: Ho
     await until(lambda: bool(bob.of("conversation-updated")))
     await until(lambda: groups(desk) == ["news"])
     await until(lambda: bob.of("unread-count-updated")[-1]["totalUnread"] == 1)
+
+
+async def test_who_was_added_to_a_group_is_found_at_once_by_their_position(
+    street: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "_FOLLOWERS_AT_ONCE", 0)  # nobody's turn to be compared whole
+    await group(street.one, "alice")
+    bob = await street.other.connect("bob")
+    desk = await street.other.connect("bob", dialect="unified", device="desk")
+    await synced(desk)
+    street.one.bus.loses = lambda _event: True
+    await street.one.do(PutMember(conversation_id="g", user_id="bob"))
+    await street.other.gateway.hub.compare()
+    await until(lambda: bool(bob.of("conversation-updated")))
+    await until(lambda: bool(bob.of("notification")))
+    alice = await street.one.connect("alice")
+    assert (await alice.say("g", "news"))["success"]
+    await street.other.gateway.hub.compare()
+    await until(lambda: groups(desk) == ["news"])
 
 
 async def test_a_read_that_nobody_told_of_is_found_by_comparing(street: House) -> None:
