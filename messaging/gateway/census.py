@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -77,13 +78,18 @@ class Census:
         return CensusTold(question=asked.question, process=process, connections=listed)
 
     def _listed(self, asked: CensusAsked) -> list[ConnectionView]:
-        views = (self._view(s) for s in self._sessions if asked.user_id in (None, s.user_id))
-        past = sorted((v for v in views if v.id > (asked.after or "")), key=lambda view: view.id)
-        return past[: asked.limit]
+        mine = (s for s in self._sessions if asked.user_id in (None, s.user_id))
+        past = ((place, s) for s in mine if (place := self._place(s)) > (asked.after or ""))
+        first = heapq.nsmallest(asked.limit, past, key=lambda each: each[0])
+        return [self._view(place, session) for place, session in first]
 
-    def _view(self, session: Session) -> ConnectionView:
+    def _place(self, session: Session) -> str:
+        """Where a connection stands in the list of all of them: by user."""
+        return f"{session.user_id}/{self.process}/{session.connection}"
+
+    def _view(self, place: str, session: Session) -> ConnectionView:
         return ConnectionView(
-            id=f"{session.user_id}/{self.process}/{session.connection}",
+            id=place,
             user_id=session.user_id,
             process=self.process,
             dialect=session.wire.dialect.name,
