@@ -66,6 +66,7 @@ SCHEMAS: dict[str, Document] = {
         count=NUMBER,
         userIds={"type": "array", "items": TEXT, "maxItems": MAX_SHOWN_REACTORS},
     ),
+    "Receipt": shape(userId=TEXT, delivered=FLAG, read=FLAG),
     "Edit": shape(content=TEXT, editedBy=TEXT, editedAt=TIME),
     "Message": shape(
         {"readAt": TIME, "editedAt": TIME, "deletedAt": TIME, "replyTo": TEXT, "clientMessageId": TEXT},

@@ -41,6 +41,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -353,6 +354,7 @@ def render(event: Event) -> tuple[Frame, ...]:
             ConversationChanged()
             | MemberAdded()
             | MemberRemoved()
+            | MessagesDelivered()
             | ConversationDeleted()
             | UnreadChanged()
             | RoomEntered()

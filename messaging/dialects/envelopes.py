@@ -15,6 +15,7 @@ from messaging.domain.replies import (
     Found,
     HistoryPage,
     Marked,
+    ReceiptList,
     Sent,
     UserList,
     UserReply,
@@ -63,6 +64,17 @@ def edits(reply: EditList) -> Payload:
             {"content": edit.content, "editedBy": edit.user_id, "editedAt": shapes.time(edit.at)}
             for edit in reply.edits
         ]
+    }
+
+
+def receipts(reply: ReceiptList) -> Payload:
+    """Whom a message has reached, and who has read it; `next` is null on the last page."""
+    return {
+        "receipts": [
+            {"userId": each.user_id, "delivered": each.delivered >= reply.seq, "read": each.read >= reply.seq}
+            for each in reply.receipts
+        ],
+        "next": reply.next,
     }
 
 

@@ -16,6 +16,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -52,6 +53,24 @@ def receipts(event: MessagesRead) -> tuple[Frame, ...]:
             },
         )
         for receipt in event.receipts
+    )
+
+
+def deliveries(event: MessagesDelivered) -> tuple[Frame, ...]:
+    """One frame for each user whom messages have reached: the last of them, with all before it."""
+    at = shapes.time(event.at)
+    return tuple(
+        Frame(
+            "message-delivered",
+            {
+                "messageId": str(delivery.message_id),
+                "deliveredAt": at,
+                "conversationId": event.conversation.id,
+                "userId": delivery.user_id,
+                "seq": delivery.seq,
+            },
+        )
+        for delivery in event.deliveries
     )
 
 
@@ -114,6 +133,8 @@ def render(event: Event) -> tuple[Frame, ...]:
             return (_typing(event),)
         case MessagesRead():
             return receipts(event)
+        case MessagesDelivered():
+            return deliveries(event)
         case PresenceChanged():
             return (_presence(event),)
         case ConversationChanged() | ConversationDeleted() | MemberAdded() | MemberRemoved() | PlaceChanged():

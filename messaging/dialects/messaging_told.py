@@ -96,6 +96,18 @@ EVENTS = (
         },
     ),
     Told(
+        name="message-delivered",
+        summary="A message of yours has reached somebody, with all before it.",
+        schema=shape(messageId=TEXT, deliveredAt=TIME, conversationId=TEXT, userId=TEXT, seq=NUMBER),
+        example={
+            "messageId": "7213650241",
+            "deliveredAt": AT,
+            "conversationId": "1",
+            "userId": "bob",
+            "seq": 42,
+        },
+    ),
+    Told(
         name="unread-count-updated",
         summary="The user's unread counts: on connecting, and on every change.",
         schema=shape(_UNREAD, totalUnread=NUMBER),

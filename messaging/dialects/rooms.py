@@ -35,6 +35,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -318,6 +319,7 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
             | ConversationChanged()
             | MemberAdded()
             | MemberRemoved()
+            | MessagesDelivered()
             | ConversationDeleted()
             | UnreadChanged()
             | RoomEntered()

@@ -23,6 +23,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -338,7 +339,7 @@ def render(event: Event) -> tuple[Frame, ...]:
             return _in_conversation(event)
         case MemberAdded() | MemberRemoved() | DeviceChanged() | Notified():
             return _to_user(event)
-        case UnreadChanged() | RoomEntered() | RoomLeft() | PlaceChanged():
+        case MessagesDelivered() | UnreadChanged() | RoomEntered() | RoomLeft() | PlaceChanged():
             return ()
         case _:
             assert_never(event)

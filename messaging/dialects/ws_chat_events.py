@@ -18,6 +18,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -172,6 +173,7 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
             ConversationChanged()
             | MemberAdded()
             | MemberRemoved()
+            | MessagesDelivered()
             | ConversationDeleted()
             | UnreadChanged()
             | DeviceChanged()

@@ -180,6 +180,15 @@ class ListEdits:
     message_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListReceipts:
+    """Whom a message has reached, and who has read it; `next` goes on from an earlier answer."""
+
+    message_id: int
+    limit: int = DEFAULT_PAGE
+    next: str | None = None
+
+
 # --- looking -----------------------------------------------------------------------------------------
 
 
@@ -522,6 +531,7 @@ Command = (
     | DeleteMessage
     | SetReaction
     | ListEdits
+    | ListReceipts
     | LoadHistory
     | SearchMessages
     | ExportConversation

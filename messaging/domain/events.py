@@ -292,7 +292,29 @@ ConversationEvent = (
 )
 """Events that go to those who watch or follow a conversation."""
 
-UserEvent = MemberAdded | MemberRemoved | UnreadChanged | DeviceChanged | Notified | PlaceChanged
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message that has reached a user, with all before it."""
+
+    user_id: str
+    message_id: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesDelivered:
+    """Messages of one author have reached others: for each of them, the last. Goes to the author."""
+
+    user_id: str
+    conversation: Conversation
+    deliveries: tuple[Delivery, ...]
+    at: datetime
+
+
+UserEvent = (
+    MemberAdded | MemberRemoved | MessagesDelivered | UnreadChanged | DeviceChanged | Notified | PlaceChanged
+)
 """Events that go to one user's connections."""
 
 Event = ConversationEvent | UserEvent | PresenceChanged
@@ -339,7 +361,13 @@ def topic_of(event: Announcement) -> str:
         case CensusTold():
             return census_topic(event.question)
         case (
-            MemberAdded() | MemberRemoved() | UnreadChanged() | DeviceChanged() | Notified() | PlaceChanged()
+            MemberAdded()
+            | MemberRemoved()
+            | MessagesDelivered()
+            | UnreadChanged()
+            | DeviceChanged()
+            | Notified()
+            | PlaceChanged()
         ):
             return user_topic(event.user_id)
         case (

@@ -335,6 +335,15 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Receipts:
+    """Up to which seq of a conversation a member has received, and up to which they have read."""
+
+    user_id: str
+    delivered: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
     """How far a conversation has come: its last seq, its last revision, its version. All zero: not there."""
 

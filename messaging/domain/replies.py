@@ -18,6 +18,7 @@ from messaging.domain.models import (
     Position,
     ProcessView,
     Profile,
+    Receipts,
     Status,
 )
 from messaging.domain.moderation import BlockView, Report, ReportView
@@ -78,6 +79,15 @@ class EditList:
 
     message_id: int
     edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptList:
+    """A page of the other members by id: up to where they have received, and up to where read."""
+
+    seq: int
+    receipts: tuple[Receipts, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +320,7 @@ Reply = (
     | Sent
     | ChangedMessage
     | EditList
+    | ReceiptList
     | HistoryPage
     | Found
     | ConversationExport

@@ -40,7 +40,6 @@ class CatchingUp:
         """Positions that have been written to the client, and not been asked about yet."""
         self._asked: tuple[int, dict[str, Position]] | None = None
         """The question under way, and the positions that its answer confirms."""
-        self._questions = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, conversation_id: str, joining: Joining) -> None:
@@ -79,10 +78,10 @@ class CatchingUp:
     def ask(self, *, even_if_nothing_was_written: bool = False) -> None:
         """Ask the client to confirm what has been written, unless a question is under way."""
         if self._asked is None and (self._written or even_if_nothing_was_written):
-            self._questions += 1
-            self._asked = (self._questions, self._written)
+            token = self._session.question()
+            self._asked = (token, self._written)
             self._written = {}
-            self._session.probe(self._questions)
+            self._session.probe(token)
 
     def confirmed(self, token: int) -> None:
         """The client answered: everything before the question has reached it."""

@@ -122,6 +122,7 @@ class Channel:
         "joining",
         "next_rev",
         "next_seq",
+        "noted_seq",
         "version",
         "watchers",
     )
@@ -130,6 +131,8 @@ class Channel:
         self.conversation_id = conversation_id
         self.next_seq: int | None = None
         self.next_rev: int | None = None
+        self.noted_seq = 0
+        """Up to which seq it has been noted who was told; see `deliveries`."""
         self.version: int | None = None
         """The last version of the conversation that was told here."""
         self.checked_version: int | None = None
@@ -182,6 +185,7 @@ class Channel:
         """What came up to `last_seq` is not told here; the first who knows decides."""
         if self.next_seq is None:
             self.next_seq = last_seq + 1
+            self.noted_seq = last_seq
             for joining in self.joining.values():
                 joining.since = last_seq
             self._flush()

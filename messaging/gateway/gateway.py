@@ -33,6 +33,7 @@ from messaging.gateway.attendance import Attendance
 from messaging.gateway.census import Census
 from messaging.gateway.comeback import Comeback
 from messaging.gateway.comparison import COMPARE_SECONDS
+from messaging.gateway.deliveries import TICK_SECONDS, Deliveries
 from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
 from messaging.gateway.hub import Hub
 from messaging.gateway.metrics import UNSAID, Metrics
@@ -84,6 +85,7 @@ class Gateway:
         self.tasks = Tasks()
         self.hub = Hub(ctx, bus, self.metrics, self.tasks)
         self.recoveries = Recoveries(ctx, self.metrics)
+        self.deliveries = Deliveries(ctx, self.hub, self.publish)
         self.attendance = Attendance(ctx, self.hub, self.tasks, self.publish, grace_seconds)
         self.sending_away = SendingAway(ctx, self._sessions_of)
         self.starting = False
@@ -109,6 +111,7 @@ class Gateway:
             asyncio.create_task(
                 _every(COMPARE_SECONDS, self.sending_away.compare), name="compare disconnections"
             ),
+            asyncio.create_task(_every(TICK_SECONDS, self.deliveries.tick), name="keep deliveries"),
             asyncio.create_task(watch_loop(self.metrics.lagged), name="watch the loop"),
             asyncio.create_task(watch_bus(self._bus, self.metrics.heard_back), name="watch the bus"),
             asyncio.create_task(_every(EXTEND_SECONDS, self.recoveries.extend), name="extend recoveries"),

@@ -25,6 +25,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -229,6 +230,8 @@ class Hub:
                 self._member_removed(event)
             case Notified() | PlaceChanged():
                 self._personal.happened(event)
+            case MessagesDelivered():
+                self._messages_delivered(event)
             case DeviceChanged():
                 self._to_other_devices(event)
             case UnreadChanged():
@@ -307,6 +310,11 @@ class Hub:
             channel.tell(event)
         else:
             self.tell([s for s in channel.watchers if s.user_id == event.reader.id], event)
+
+    def _messages_delivered(self, event: MessagesDelivered) -> None:
+        channel = self.channels.get(event.conversation.id)
+        if channel is not None:
+            self.tell([s for s in channel.watchers if s.user_id == event.user_id], event)
 
     def _conversation_changed(self, event: ConversationChanged) -> None:
         conversation = event.view.conversation

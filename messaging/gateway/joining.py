@@ -84,6 +84,7 @@ class Join:
         while not hub.finish_join(joining, self._conversation_id, Position(seq, self._rev)):
             seq = await self._write_missed(seq, None, self._rev)
             self._rev = await self._write_changes(joined.conversation, self._rev, seq)
+        self._gateway.deliveries.joined(session, joined.conversation, seq)
 
     async def _write_missed(self, after: int, up_to: int | None, rev: int) -> int:
         """Write what was missed past `after`, page by page, as the client takes it; how far it went. It knows

@@ -147,6 +147,9 @@ class Session:
         self._worker: asyncio.Task[None] | None = None
         self._stalled_at = 0.0
         """When a command last waited in vain for the storage."""
+        self.received: dict[str, int] = {}
+        """What it is not known yet whether the client has received: up to which seq, by conversation."""
+        self._questions = 0
         self._change: Future[None] | None = None
         """Done when something that was in flight or pending no longer is."""
 
@@ -166,6 +169,8 @@ class Session:
         pending: then nothing has happened. Never raises."""
         if len(self._pending) >= MAX_PENDING:
             return False
+        if self.received:
+            self._gateway.deliveries.answered(self)
         if self.catching_up is not None:
             self.catching_up.ask()  # before the answer, so that who has that has confirmed
         requests = self.wire.dialect.requests(frame)
@@ -192,7 +197,9 @@ class Session:
         self._take_all((Request(name="", error=error),))
 
     def confirmed(self, token: int) -> None:
-        """The client answered `Transport.probe(token)`."""
+        """The client answered `Transport.probe(token)`, or a ping."""
+        if self.received:
+            self._gateway.deliveries.answered(self)
         if self.catching_up is not None:
             self.catching_up.confirmed(token)
 
@@ -256,6 +263,20 @@ class Session:
     async def drained(self) -> None:
         """Return when the client has taken most of what was written, or is gone."""
         await self._transport.drained()
+
+    def ask(self) -> None:
+        """Have the client answer, behind all that was written before."""
+        self.probe(self.question())
+
+    def question(self) -> int:
+        """The token of the next question."""
+        self._questions += 1
+        return self._questions
+
+    @property
+    def behind(self) -> bool:
+        """Whether something still waits to be written to the client."""
+        return self._transport.behind
 
     def probe(self, token: int) -> None:
         """Ask the client to confirm what was written; see `Transport.probe`."""

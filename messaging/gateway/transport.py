@@ -35,6 +35,10 @@ class Transport(Protocol):
     def crowded(self) -> bool:
         """Whether the client is on its way to being too slow: what can be left out is, from here on."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether something that was written still waits here."""
+
     def write_history(self, data: str) -> None:
         """Send text that does not count against the bounds (history, replays); see `drained`."""
 
@@ -52,4 +56,4 @@ class Transport(Protocol):
 
     def probe(self, token: int) -> None:
         """Ask the client to answer; `Session.confirmed(token)` is called once it has. What was written
-        before has reached it then. Where a transport has no such question, nothing happens."""
+        before has reached it then. Socket.IO's pings carry no token: there any answer is told, as of 0."""

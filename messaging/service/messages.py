@@ -24,7 +24,7 @@ from messaging.domain.errors import (
     PermissionDenied,
     RoomNotFound,
 )
-from messaging.domain.models import Author, Change, Changed, ChangeKind, Conversation, Message, Reaction
+from messaging.domain.models import Author, Change, Changed, ChangeKind, Conversation, Hook, Message, Reaction
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ChangedMessage, EditList
 from messaging.service.changes import event_of
@@ -58,9 +58,9 @@ class Wish:
 async def edit_message(ctx: Context, actor: Actor, command: EditMessage) -> Future[Outcome]:
     """Replace what a message says. What it said before is kept; said again, nothing changes."""
     _check_content(ctx, command.content)
-    message, seat = await _found(ctx, actor, command.message_id)
+    message, seat = await found_message(ctx, actor, command.message_id)
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
-    if not (actor.service or _is_own(actor, message)):
+    if not (actor.service or is_own(actor, message)):
         raise PermissionDenied("Only who wrote a message may edit it.")
 
     def decide(stored: Message) -> Message | None:
@@ -77,8 +77,8 @@ async def edit_message(ctx: Context, actor: Actor, command: EditMessage) -> Futu
 
 async def delete_message(ctx: Context, actor: Actor, command: DeleteMessage) -> Future[Outcome]:
     """Take back what a message says, and all that it said before; deleted again, nothing changes."""
-    message, seat = await _found(ctx, actor, command.message_id)
-    own = actor.service or _is_own(actor, message)
+    message, seat = await found_message(ctx, actor, command.message_id)
+    own = actor.service or is_own(actor, message)
     action = Action.WRITE if own else Action.DELETE_ANY_MESSAGE
     conversation = permit(action, seat.conversation, seat.role, service=actor.service)
 
@@ -95,7 +95,7 @@ async def set_reaction(ctx: Context, actor: Actor, command: SetReaction) -> Futu
     """Put an emoji on a message, or take it back: one of each kind for each user."""
     if not is_emoji(command.emoji):
         raise InvalidFormat("A reaction is one emoji.", field="emoji")
-    message, seat = await _found(ctx, actor, command.message_id)
+    message, seat = await found_message(ctx, actor, command.message_id)
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
     _check_place(actor, message, command)
 
@@ -112,8 +112,8 @@ async def set_reaction(ctx: Context, actor: Actor, command: SetReaction) -> Futu
 async def list_edits(ctx: Context, actor: Actor, command: ListEdits) -> Outcome:
     """What a message said before: for who wrote it, and for who may delete it."""
     await count_query(ctx, actor)
-    message, seat = await _found(ctx, actor, command.message_id)
-    action = Action.READ if _is_own(actor, message) else Action.DELETE_ANY_MESSAGE
+    message, seat = await found_message(ctx, actor, command.message_id)
+    action = Action.READ if is_own(actor, message) else Action.DELETE_ANY_MESSAGE
     permit(action, seat.conversation, seat.role, service=actor.service)
     edits = await ctx.store.edits(message.id, limit=MAX_EDITS_SHOWN)
     return Outcome(reply=EditList(message_id=message.id, edits=tuple(edits)))
@@ -122,7 +122,7 @@ async def list_edits(ctx: Context, actor: Actor, command: ListEdits) -> Outcome:
 # --- may it be changed? ---
 
 
-async def _found(ctx: Context, actor: Actor, message_id: int) -> tuple[Message, Seat]:
+async def found_message(ctx: Context, actor: Actor, message_id: int) -> tuple[Message, Seat]:
     """The message and the actor's place where it is. To who may not read it, it does not exist."""
     message = await ctx.store.message(message_id)
     if message is None:
@@ -135,7 +135,8 @@ async def _found(ctx: Context, actor: Actor, message_id: int) -> tuple[Message, 
     return message, seat
 
 
-def _is_own(actor: Actor, message: Message) -> bool:
+def is_own(actor: Actor, message: Message) -> bool:
+    """Whether the actor wrote a message."""
     return message.author is Author.USER and message.sender_id == actor.user_id
 
 
@@ -203,11 +204,18 @@ async def _made(ctx: Context, wish: Wish) -> Changed | Message:
             return stored
         change = _change_of(stored, wish, ctx.clock())
         before = stored.content if wish.kind is ChangeKind.EDITED else None
-        if (changed := await ctx.store.change(wanted, change, before=before)) is not None:
-            if wish.kind in _HOOKS:
-                await ctx.hooks.keep(_HOOKS[wish.kind], lane=stored.conversation_id, message_id=stored.id)
+        hooks = _hooks_of(ctx, change)
+        changed = await ctx.store.change(wanted, change, before=before, hooks=hooks)
+        if changed is not None:
+            ctx.hooks.kept()
             return changed
     raise Conflict("This message is being changed by others.")
+
+
+def _hooks_of(ctx: Context, change: Change) -> Sequence[Hook]:
+    if change.kind not in _HOOKS:
+        return ()
+    return ctx.hooks.made(_HOOKS[change.kind], lane=change.conversation_id, message_id=change.message_id)
 
 
 def _change_of(message: Message, wish: Wish, at: datetime) -> Change:

@@ -35,6 +35,7 @@ from messaging.domain.models import (
     Position,
     Profile,
     ReadMark,
+    Receipts,
     Recovery,
     Role,
     Status,
@@ -241,6 +242,18 @@ class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Protocol):
 
     async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
         """The first `limit` kept marks that are later than `at`, the oldest first."""
+
+    async def mark_delivered(
+        self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime
+    ) -> Mapping[str, int]:
+        """Raise up to which seq these users have received, each for itself; where it was before, of those
+        that were raised. Of two processes that raise one at the same time, both may say so."""
+
+    async def receipts(
+        self, conversation_id: str, *, after: str | None = None, limit: int
+    ) -> Sequence[Receipts]:
+        """How far members have received and read, by rising user id, past user `after`. What was read was
+        received."""
 
     # invitations
 

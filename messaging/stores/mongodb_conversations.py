@@ -29,7 +29,7 @@ _LINGER_SECONDS: Final = TRUST_SECONDS + 0.5
 """After this long no process writes to the old conversation any more; half a second for writes under way."""
 _ABANDONED_SECONDS: Final = 60.0
 _MESSAGES_PER_STEP: Final = 5_000
-_WRITTEN_UNASKED: Final = ("cursors", "readMarks", "invitations", "positions")
+_WRITTEN_UNASKED: Final = ("cursors", "readMarks", "deliveries", "invitations", "positions")
 """What is written of a conversation without locking it, and so perhaps once more when it is gone already."""
 
 

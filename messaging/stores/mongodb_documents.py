@@ -79,6 +79,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId", "seq", "after"),
         _index("conversationId", "at"),
     ),
+    "deliveries": (_index("conversationId", "userId", unique=True),),
     "invitations": (_index("conversationId", "userId", unique=True),),
     "positions": (
         _index("userId", "device", "conversationId", unique=True),

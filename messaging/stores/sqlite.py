@@ -32,6 +32,7 @@ from messaging.domain.models import (
     Position,
     Profile,
     ReadMark,
+    Receipts,
     Role,
     Status,
     Tail,
@@ -182,6 +183,16 @@ class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, Sq
 
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         return await self._read(reads.read_marks, conversation_id, after, up_to)
+
+    async def mark_delivered(
+        self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime
+    ) -> Mapping[str, int]:
+        return await self._write(writes.mark_delivered, conversation_id, dict(cursors), at)
+
+    async def receipts(
+        self, conversation_id: str, *, after: str | None = None, limit: int
+    ) -> Sequence[Receipts]:
+        return await self._read(reads.receipts, conversation_id, after, limit)
 
     # invitations
 

@@ -13,6 +13,7 @@ from messaging.domain.models import (
     Position,
     Profile,
     ReadMark,
+    Receipts,
     Role,
     Tail,
     User,
@@ -209,6 +210,32 @@ def read_marks(db: sqlite3.Connection, conversation_id: str, after: int, up_to: 
         (conversation_id, after, up_to),
     )
     return [rows.mark_of(row) for row in found]
+
+
+def delivered(db: sqlite3.Connection, conversation_id: str, user_ids: Collection[str]) -> Mapping[str, int]:
+    found = db.execute(
+        """
+        SELECT user_id, seq FROM deliveries
+        WHERE conversation_id = ? AND user_id IN (SELECT value FROM json_each(?))
+        """,
+        (conversation_id, rows.json_list(user_ids)),
+    )
+    return {row["user_id"]: row["seq"] for row in found}
+
+
+def receipts(
+    db: sqlite3.Connection, conversation_id: str, after: str | None, limit: int
+) -> Sequence[Receipts]:
+    found = db.execute(
+        """
+        SELECT m.user_id, d.seq AS delivered, r.seq AS read FROM members m
+        LEFT JOIN deliveries d ON d.conversation_id = m.conversation_id AND d.user_id = m.user_id
+        LEFT JOIN cursors r ON r.conversation_id = m.conversation_id AND r.user_id = m.user_id
+        WHERE m.conversation_id = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?
+        """,
+        (conversation_id, after or "", limit),
+    )
+    return [rows.receipts_of(row["user_id"], row["delivered"], row["read"]) for row in found]
 
 
 def invited(db: sqlite3.Connection, conversation_id: str, user_id: str) -> bool:

@@ -24,6 +24,7 @@ from messaging.domain.models import (
     Profile,
     Reaction,
     ReadMark,
+    Receipts,
     Role,
     Status,
     User,
@@ -210,6 +211,11 @@ def mark_of(row: sqlite3.Row) -> ReadMark:
         seq=row["seq"],
         at=time_of(row["at"]),
     )
+
+
+def receipts_of(user_id: str, delivered: int | None, read: int | None) -> Receipts:
+    """How far a member has received and read, where they have."""
+    return Receipts(user_id=user_id, delivered=max(delivered or 0, read or 0), read=read or 0)
 
 
 def _attachments(stored: str | None) -> tuple[Attachment, ...]:

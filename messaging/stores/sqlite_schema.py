@@ -206,7 +206,23 @@ CREATE TABLE push_subscriptions (
 ) WITHOUT ROWID;
 CREATE INDEX push_subscriptions_by_user ON push_subscriptions (user_id, created_at);
 """
-MIGRATIONS = (_FIRST, _DUTIES, search.SCHEMA, _CHANGES, _PERSONAL, _MODERATION, _RECOVERIES, _PUSH)
+_DELIVERIES = """
+CREATE TABLE deliveries (
+    conversation_id TEXT NOT NULL, user_id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) WITHOUT ROWID;
+"""
+MIGRATIONS = (
+    _FIRST,
+    _DUTIES,
+    search.SCHEMA,
+    _CHANGES,
+    _PERSONAL,
+    _MODERATION,
+    _RECOVERIES,
+    _PUSH,
+    _DELIVERIES,
+)
 """Step n brings a database of version n to n + 1."""
 
 

@@ -159,6 +159,7 @@ def delete(db: sqlite3.Connection, conversation_id: str, kept_with_it: Sequence[
         db.execute("DELETE FROM read_marks WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM invitations WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM positions WHERE conversation_id = ?", (conversation_id,))
+        db.execute("DELETE FROM deliveries WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM changes WHERE conversation_id = ?", (conversation_id,))
         db.execute("DELETE FROM messages WHERE conversation_id = ?", (conversation_id,))
     return deleted
@@ -191,6 +192,23 @@ def _raise_cursor(
         (conversation_id, user_id, seq, own_read),
     )
     return raised.rowcount == 1
+
+
+def mark_delivered(
+    db: sqlite3.Connection, conversation_id: str, cursors: Mapping[str, int], at: datetime
+) -> Mapping[str, int]:
+    if reads.conversation(db, conversation_id) is None:
+        return {}
+    known = reads.delivered(db, conversation_id, cursors)
+    raised = {user_id: seq for user_id, seq in cursors.items() if seq > known.get(user_id, 0)}
+    db.executemany(
+        """
+        INSERT INTO deliveries VALUES (?, ?, ?, ?)
+        ON CONFLICT (conversation_id, user_id) DO UPDATE SET seq = excluded.seq, at = excluded.at
+        """,
+        [(conversation_id, user_id, seq, rows.milliseconds(at)) for user_id, seq in raised.items()],
+    )
+    return {user_id: known.get(user_id, 0) for user_id in raised}
 
 
 # --- invitations -------------------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ class Connection:
             self._wait_with(data, live=True)
 
     @property
+    def behind(self) -> bool:
+        """Whether something that was written still waits here."""
+        return bool(self._outbox)
+
+    @property
     def crowded(self) -> bool:
         """Whether so much waits that what can be left out is."""
         return self._outbox.half_full

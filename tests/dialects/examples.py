@@ -11,6 +11,7 @@ from messaging.domain.commands import ExportForm
 from messaging.domain.events import (
     ConversationChanged,
     ConversationDeleted,
+    Delivery,
     DeviceChanged,
     Event,
     MemberAdded,
@@ -18,6 +19,7 @@ from messaging.domain.events import (
     MessageChange,
     MessageDeleted,
     MessageEdited,
+    MessagesDelivered,
     MessageSent,
     MessagesRead,
     Notified,
@@ -50,6 +52,7 @@ from messaging.domain.models import (
     ProcessView,
     Profile,
     Reaction,
+    Receipts,
     Role,
     Status,
 )
@@ -80,6 +83,7 @@ from messaging.domain.replies import (
     OnlineUsers,
     Pong,
     PushKey,
+    ReceiptList,
     Reply,
     ReportList,
     ReportReply,
@@ -288,6 +292,12 @@ def events() -> list[Event]:
         unseen,
         *presence,
         *changes(),
+        MessagesDelivered(
+            user_id="5",
+            conversation=GROUP,
+            deliveries=(Delivery(user_id="bob", message_id=124, seq=8),),
+            at=NOW,
+        ),
         ConversationChanged(view=SHARED_VIEW, at=NOW),
         ConversationChanged(view=BARE_VIEW, at=NOW),
         MemberAdded(user_id="5", since=0, view=SHARED_VIEW, at=NOW),
@@ -348,6 +358,15 @@ def replies() -> list[Reply]:
         ),
         EditList(message_id=123, edits=(Edit(content="Salut", user_id="5", at=NOW),)),
         EditList(message_id=123, edits=()),
+        ReceiptList(
+            seq=8,
+            receipts=(
+                Receipts(user_id="bob", delivered=8, read=7),
+                Receipts(user_id="carol", delivered=0, read=0),
+            ),
+            next="carol",
+        ),
+        ReceiptList(seq=8, receipts=()),
         Greeted(user_id="5", device="phone"),
         Missed(
             user_id="5",

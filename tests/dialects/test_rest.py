@@ -34,6 +34,7 @@ from messaging.domain.commands import (
     ListConnections,
     ListConversations,
     ListEdits,
+    ListReceipts,
     LoadHistory,
     MarkConversationRead,
     MarkRead,
@@ -79,6 +80,13 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ),
     ("editMessage", {"id": "7"}, {}, {"content": "oui"}, EditMessage(message_id=7, content="oui")),
     ("deleteMessage", {"id": "7"}, {}, None, DeleteMessage(message_id=7)),
+    (
+        "listReceipts",
+        {"id": "7"},
+        {"limit": "2", "next": "bob"},
+        None,
+        ListReceipts(message_id=7, limit=2, next="bob"),
+    ),
     ("listEdits", {"id": "7"}, {}, None, ListEdits(message_id=7)),
     (
         "putReaction",

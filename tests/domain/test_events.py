@@ -50,6 +50,10 @@ TOPICS: list[tuple[Event, str]] = [
         ),
         "c:7",
     ),
+    (
+        events.MessagesDelivered(user_id="bob", conversation=CONVERSATION, deliveries=(), at=T0),
+        "u:bob",
+    ),
     (events.ConversationChanged(view=VIEW, at=T0), "c:7"),
     (events.ConversationDeleted(conversation=CONVERSATION, at=T0), "c:7"),
     (events.RoomEntered(conversation=CONVERSATION, user=BOB, at=T0), "c:7"),

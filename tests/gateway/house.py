@@ -86,6 +86,9 @@ class Client:
     farewell: Farewell | None = None
     refs: int = 0
     crowded: bool = False
+    behind: bool = False
+    answers: bool = True
+    """Whether it answers when it is asked."""
     taking: asyncio.Event = field(default_factory=asyncio.Event)
     session: Session = field(init=False)
 
@@ -124,8 +127,9 @@ class Client:
         self.rooms.remove(conversation_id)
 
     def probe(self, token: int) -> None:
-        """As Transport.probe: answers at once."""
-        self.session.confirmed(token)
+        """As Transport.probe: answers at once, if it does."""
+        if self.answers:
+            self.session.confirmed(token)
 
     # as somebody who asks
 

@@ -384,6 +384,7 @@ async def test_a_message_that_has_no_extras_is_a_small_document(store: MongoStor
         "author": "USER",
         "contentType": "text",
         "content": "hi",
+        "words": ["hi"],
         "createdAt": message.created_at.replace(tzinfo=None),
     }
 

@@ -83,6 +83,10 @@ class SessionClient:
         for part in (text, *attachments):
             self._session.push(cast(str, part))  # to whatever takes it, bytes too
 
+    def answered(self) -> None:
+        """A ping was answered."""
+        self._session.confirmed(0)
+
     def closed(self, farewell: Farewell) -> None:
         """The connection has ended."""
         self._session.closed(farewell)

@@ -80,5 +80,8 @@ class Sink(Protocol):
         """It sent this engine packet. Whether it was handled at once; else nothing has happened, and it comes
         again by `message`."""
 
+    def answered(self, socket: Any) -> None:
+        """It answered a ping."""
+
     def closed(self, socket: Any, farewell: Farewell) -> None:
         """It has ended; called once for each `opened`."""

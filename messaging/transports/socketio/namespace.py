@@ -46,6 +46,9 @@ class Client(Protocol):
     def hear(self, parts: list[str | bytes]) -> None:
         """Another program tells them something: an event's text, and its attachments."""
 
+    def answered(self) -> None:
+        """They answered a ping."""
+
     def closed(self, farewell: Farewell) -> None:
         """They are gone. Called once for each client that `sign_in` gave."""
 
@@ -76,6 +79,11 @@ class Place:
         return self.socket.crowded
 
     @property
+    def behind(self) -> bool:
+        """Whether something that was written still waits here."""
+        return self.socket.behind
+
+    @property
     def handshake(self) -> Handshake:
         """What the connection's first request said."""
         return self.socket.handshake
@@ -90,7 +98,9 @@ class Place:
         await self.socket.drained()
 
     def probe(self, token: int) -> None:
-        """Nothing: Engine.IO's pings carry no token, and no Socket.IO dialect asks."""
+        """Ask with a ping, which carries no token."""
+        del token
+        self.socket.ask()
 
     def close(self, farewell: Farewell) -> None:
         """End this place; the connection too, unless others still use it and it can be told apart."""

@@ -101,6 +101,13 @@ class SocketServer(socketio.AsyncServer):
             return False
         return place.client.take(name, args, ack)
 
+    def answered(self, socket: EngineSocket) -> None:
+        """The client answered a ping."""
+        connection = self._connections.get(socket.sid)
+        for place in list(connection.places.values()) if connection else ():
+            if place.client is not None:
+                place.client.answered()
+
     async def message(self, socket: EngineSocket, data: str | bytes) -> None:
         connection = self._connections.get(socket.sid)
         if connection is None:

@@ -78,6 +78,19 @@ class EngineSocket(AsyncSocket):
         return self._poll is not None and self._poll.alive
 
     @property
+    def behind(self) -> bool:
+        """Whether something that was written still waits here."""
+        return bool(self._outbox)
+
+    def ask(self) -> None:
+        """Have the client answer, behind all that was written before; the sink is told when it does."""
+        if self._clear:
+            self.write(PING)
+        elif not self.closed:
+            self._outbox.append(PING, live=False)
+            self._wake()
+
+    @property
     def crowded(self) -> bool:
         """Half of what may wait for the client does."""
         return self._outbox.half_full
@@ -190,6 +203,7 @@ class EngineSocket(AsyncSocket):
                 await self._hand_over(data)
             case Engine.PONG:
                 self._schedule_ping()
+                self._sink.answered(self)
             case Engine.CLOSE:
                 self.end(farewells.LOST)
             case Engine.NOOP:

@@ -39,6 +39,7 @@ class EchoClient:
         self.auth = auth
         self.heard: list[tuple[str, list[Any]]] = []
         self.farewells: list[Farewell] = []
+        self.answers = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -60,6 +61,9 @@ class EchoClient:
             self.place.send(Kind.ACK, args, ack=ack)
         elif name == "message":
             self.emit("message-back", *args)
+
+    def answered(self) -> None:
+        self.answers += 1
 
     def closed(self, farewell: Farewell) -> None:
         self.farewells.append(farewell)
@@ -111,6 +115,8 @@ class EngineEcho:
     async def opening(self, handshake: Handshake) -> None: ...
 
     def opened(self, socket: EngineSocket) -> None: ...
+
+    def answered(self, socket: EngineSocket) -> None: ...
 
     def closed(self, socket: EngineSocket, farewell: Farewell) -> None: ...
 
