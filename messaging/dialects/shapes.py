@@ -56,8 +56,10 @@ def person(profile: Profile) -> Payload:
 
 
 class _Last:
-    """The message that was shown last: an ack and the event behind it show the same one."""
+    """What was shown last: an ack and the event behind it show the same message, and many have one sender."""
 
+    sender: Profile | None = None
+    person: ClassVar[Payload] = {}
     shown: ClassVar[Payload] = {}
     of: tuple[Message | None, Profile | None, datetime | None] = (None, None, None)
 
@@ -68,6 +70,12 @@ def message(stored: Message, sender: Profile, read_at: datetime | None = None) -
     if of[0] is not stored or of[1] is not sender or of[2] is not read_at:
         _Last.shown, _Last.of = _message(stored, sender, read_at), (stored, sender, read_at)
     return _Last.shown
+
+
+def _sender(profile: Profile) -> Payload:
+    if profile is not _Last.sender:
+        _Last.sender, _Last.person = profile, person(profile)
+    return _Last.person
 
 
 def _message(stored: Message, sender: Profile, read_at: datetime | None) -> Payload:
@@ -83,7 +91,7 @@ def _message(stored: Message, sender: Profile, read_at: datetime | None) -> Payl
         "createdAt": time(stored.created_at),
         "attachments": [attachment(a) for a in stored.attachments],
         "reactions": reactions(stored.reactions),
-        "sender": person(sender),
+        "sender": _sender(sender),
     }
     if read_at is not None:
         shown["readAt"] = time(read_at)

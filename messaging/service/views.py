@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from messaging.domain.models import (
@@ -26,8 +26,10 @@ _NEAR = 50
 """Marks of this many messages in between are read rather than asked for apart."""
 
 
-def first_read(message: Message, marks: Iterable[ReadMark]) -> datetime | None:
+def first_read(message: Message, marks: Collection[ReadMark]) -> datetime | None:
     """When anybody but its sender had first read a message."""
+    if not marks:
+        return None
     return min(
         (m.at for m in marks if m.after < message.seq <= m.seq and m.reader_id != message.sender_id),
         default=None,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bson.codec_options import CodecOptions
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
@@ -61,6 +62,7 @@ from messaging.stores.mongodb_documents import (
     read_mark_from,
     searchable,
     user_from,
+    with_zone,
 )
 from messaging.stores.mongodb_duties import MongoDuties
 from messaging.stores.mongodb_inbox import INBOX_INDEXES
@@ -87,6 +89,10 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRec
         self._found_conversations = database["conversations"]
         self._members = database["members"]
         self._messages = database["messages"]
+        # To give each time of a page its zone, PyMongo takes as long as for all the rest of the page.
+        self._pages: AsyncCollection[Document] = self._messages.with_options(
+            codec_options=CodecOptions(tz_aware=False)
+        )
         self._cursors = database["cursors"]
         self._read_marks = database["readMarks"]
         self._invitations = database["invitations"]
@@ -328,9 +334,9 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRec
         if before is not None:
             bounds["$lt"] = before
         forward = after is not None
-        found = self._messages.find({"conversationId": conversation_id, "seq": bounds}, UNSEEN)
-        page = found.sort("seq", 1 if forward else -1).skip(offset).limit(limit)
-        messages = [message_from(each) async for each in page]
+        found = self._pages.find({"conversationId": conversation_id, "seq": bounds}, UNSEEN)
+        page = await found.sort("seq", 1 if forward else -1).skip(offset).limit(limit).to_list()
+        messages = [message_from(with_zone(each)) for each in page]
         return messages if forward else messages[::-1]
 
     @answering

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -242,6 +243,19 @@ def new_message(draft: Draft, document: Stored) -> Message:
     )
 
 
+_AUTHORS = {each.value: each for each in Author}
+_CONTENT_TYPES = {each.value: each for each in ContentType}
+_TIMES = ("createdAt", "editedAt", "deletedAt")
+
+
+def with_zone(document: Document) -> Document:
+    """A message's document that was read without time zones, with them."""
+    for name in _TIMES:
+        if (at := document.get(name)) is not None:
+            document[name] = at.replace(tzinfo=UTC)
+    return document
+
+
 def message_from(document: Stored) -> Message:
     """The message that a document holds."""
     get = document.get
@@ -251,8 +265,8 @@ def message_from(document: Stored) -> Message:
         seq=document["seq"],
         sender_id=document["senderId"],
         sender_seq=document["senderSeq"],
-        author=Author(document["author"]),
-        content_type=ContentType(document["contentType"]),
+        author=_AUTHORS[document["author"]],
+        content_type=_CONTENT_TYPES[document["contentType"]],
         content=document["content"],
         attachments=tuple(
             Attachment(**_arguments(each, _ATTACHMENT_FIELDS)) for each in get("attachments", ())
