@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import re
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.logs import JsonFormatter, TextFormatter, redact, set_up
+from messaging.logs import JsonFormatter, LinesHandler, TextFormatter, redact, set_up
 from messaging.tokens import mint
 
 TOKEN = mint("a secret of more than thirty-two bytes", "al", now=datetime.now(UTC), ttl=timedelta(hours=1))
@@ -148,3 +150,40 @@ def test_libraries_speak_only_of_trouble_and_the_access_log_never(
     expected += [f"{name} at {step}" for name in LIBRARIES for step in theirs]
     assert [line.split(": ", 1)[1] for line in lines("text", level)] == expected
     assert [json.loads(line)["message"] for line in lines("json", level)] == expected
+
+
+async def test_lines_of_one_turn_are_written_together_and_a_warning_at_once() -> None:
+    stream = io.StringIO()
+    handler = LinesHandler(stream)
+    handler.handle(_record("one"))
+    handler.handle(_record("two"))
+    assert stream.getvalue() == ""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert stream.getvalue() == "one\ntwo\n"
+    handler.handle(_record("three"))
+    handler.handle(_record("four", logging.WARNING))
+    assert stream.getvalue().endswith("three\nfour\n")
+
+
+def test_a_line_outside_of_any_loop_is_written_at_once() -> None:
+    stream = io.StringIO()
+    handler = LinesHandler(stream)
+    handler.handle(_record("one"))
+    assert stream.getvalue() == "one\n"
+
+
+def test_lines_that_wait_are_written_at_the_end() -> None:
+    stream = io.StringIO()
+    handler = LinesHandler(stream)
+
+    async def say() -> None:
+        handler.handle(_record("last words"))
+
+    asyncio.run(say())  # the loop is gone before its next turn
+    logging.shutdown([weakref.ref(handler)])
+    assert stream.getvalue() == "last words\n"
+
+
+def _record(text: str, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord("messaging", level, "", 0, text, None, None)

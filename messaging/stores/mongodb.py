@@ -90,9 +90,8 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRec
         self._members = database["members"]
         self._messages = database["messages"]
         # To give each time of a page its zone, PyMongo takes as long as for all the rest of the page.
-        self._pages: AsyncCollection[Document] = self._messages.with_options(
-            codec_options=CodecOptions(tz_aware=False)
-        )
+        without_zones: CodecOptions[Document] = CodecOptions(tz_aware=False)
+        self._pages = self._messages.with_options(codec_options=without_zones)
         self._cursors = database["cursors"]
         self._read_marks = database["readMarks"]
         self._invitations = database["invitations"]
