@@ -1,7 +1,12 @@
 """Group commit: sends that arrive while a write is on its way go together in the next one.
 
-One write is in flight at a time, so a single client waits for one write only, and fifty that send at once
-share one. Drafts are written in the order in which `append` was called.
+A conversation has one write under way at a time, in which all of its drafts go that wait; a few writes for
+different conversations may be under way together, so that none waits for another's. Fifty clients that send
+at once share a few writes. Drafts of one conversation are written in the order in which `append` was called.
+
+Whoever was answered often sends again at once. So where a write of a few messages of one conversation is
+done and others wait behind it, those who are being answered get a moment to be in the next write, too: else
+two halves of the same clients would take turns for ever. Where nobody came, nobody is waited for any more.
 """
 
 from __future__ import annotations
@@ -16,9 +21,18 @@ from messaging.service.ports import Store
 
 MAX_BATCH = 500
 """How many messages go into one write, at the most."""
+MAX_WRITES = 3
+"""How many writes are under way together, at the most."""
+FEW = 8
+"""Up to so many messages, all together, are worth a moment."""
+MOMENT_SECONDS = 0.005
+"""The longest moment; it is also no longer than half of what the write took."""
+MAX_SKIPPED = 64
+"""For how many writes nobody is waited for, at the most."""
 
 Then = Callable[[Appended | Exception], None]
 """Hears what became of a draft."""
+Batch = list[tuple[Draft, Then]]
 
 logger = logging.getLogger(__name__)
 
@@ -31,42 +45,93 @@ class Committer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[tuple[Draft, Then]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._waiting: Batch = []
+        self._busy: set[str] = set()
+        """Conversations of which a write is under way, or which are given a moment."""
+        self._writes: set[asyncio.Task[None]] = set()
+        self._beginning: asyncio.Handle | None = None
+        self._moments: dict[str, _Moment] = {}
+        self._skip = self._skipped = 0
 
     def append(self, draft: Draft, then: Then) -> None:
         """Queue a draft. `then` hears once of its durable message, or of the ClientError; never at once."""
         self._waiting.append((draft, then))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="committer")
+        moment = self._moments.get(draft.conversation_id)
+        if moment is not None and moment.came():
+            self._end_moment(draft.conversation_id, fruitful=True)
+        elif self._beginning is None:
+            self._beginning = asyncio.get_running_loop().call_soon(self._begin)
 
     async def close(self) -> None:
         """Return when all that was queued is written, or has failed, and was told."""
-        while self._writer is not None:
-            await asyncio.wait([self._writer])
+        while self._waiting or self._writes or self._beginning is not None:
+            if self._writes:
+                await asyncio.wait(list(self._writes))
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # what is told is told in the turn after
 
-    async def _write(self) -> None:
+    def _begin(self) -> None:
+        """Begin to write what may be written now."""
+        self._beginning = None
+        while self._waiting and len(self._writes) < MAX_WRITES and (batch := self._take()):
+            self._busy.update(draft.conversation_id for draft, _ in batch)
+            task = asyncio.create_task(self._write(batch), name="committer")
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    def _take(self) -> Batch:
+        batch: Batch = []
+        left: Batch = []
+        for waiting in self._waiting:
+            free = waiting[0].conversation_id not in self._busy and len(batch) < MAX_BATCH
+            (batch if free else left).append(waiting)
+        self._waiting = left
+        return batch
+
+    async def _write(self, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            while self._waiting:
-                while self._waiting:
-                    await self._write_one_batch()
-                await asyncio.sleep(0)  # all are told before this ends
-        finally:
-            self._writer = None
-
-    async def _write_one_batch(self) -> None:
-        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-        outcomes = await self._store_all(batch)
+            outcomes: Sequence[Appended | Exception]
+            outcomes = await self._store.append([draft for draft, _ in batch])
+        except Exception as error:  # noqa: BLE001  those who wait are told
+            outcomes = [error] * len(batch)
         # Told in the next turn, so that the store is given the next write before.
-        asyncio.get_running_loop().call_soon(_tell, batch, outcomes)
+        loop.call_soon(_tell, batch, outcomes)
         if away := next((each for each in outcomes if isinstance(each, Unavailable)), None):
             self._give_up_waiting(away)
+        task = asyncio.current_task()
+        if task is not None:
+            self._writes.discard(task)
+        self._go_on(batch, min((loop.time() - began) / 2, MOMENT_SECONDS))
 
-    async def _store_all(self, batch: list[tuple[Draft, Then]]) -> Sequence[Appended | Exception]:
-        try:
-            return await self._store.append([draft for draft, _ in batch])
-        except Exception as error:  # noqa: BLE001  those who wait are told
-            return [error] * len(batch)
+    def _go_on(self, batch: Batch, seconds: float) -> None:
+        """A write is done: go on with what waits, at once or in a moment."""
+        conversations = {draft.conversation_id for draft, _ in batch}
+        if len(conversations) == 1 and self._is_worth_a_moment(batch):
+            (conversation_id,) = conversations
+            timer = asyncio.get_running_loop().call_later(seconds, self._end_moment, conversation_id)
+            self._moments[conversation_id] = _Moment(len(batch), timer)
+        else:
+            self._busy -= conversations
+        self._begin()
+
+    def _is_worth_a_moment(self, batch: Batch) -> bool:
+        """Whether it may pay to wait for those who are being answered now."""
+        if not 0 < len(self._waiting) <= FEW - len(batch):
+            return False
+        if any(draft.conversation_id != batch[0][0].conversation_id for draft, _ in self._waiting):
+            return False
+        self._skipped += 1
+        return self._skipped > self._skip
+
+    def _end_moment(self, conversation_id: str, *, fruitful: bool = False) -> None:
+        self._moments.pop(conversation_id).timer.cancel()
+        self._skip = 0 if fruitful else min(2 * self._skip + 1, MAX_SKIPPED)
+        self._skipped = 0
+        self._busy.discard(conversation_id)
+        if self._beginning is None:
+            self._begin()
 
     def _give_up_waiting(self, error: Unavailable) -> None:
         """Who came while a write failed has waited as long as one may take: they hear it now, not after a
@@ -75,7 +140,22 @@ class Committer:
         asyncio.get_running_loop().call_soon(_tell, late, [error] * len(late))
 
 
-def _tell(batch: list[tuple[Draft, Then]], outcomes: Sequence[Appended | Exception]) -> None:
+class _Moment:
+    """A conversation's next write waits for so many more drafts, or for a timer."""
+
+    __slots__ = ("_missing", "timer")
+
+    def __init__(self, missing: int, timer: asyncio.TimerHandle) -> None:
+        self._missing = missing
+        self.timer = timer
+
+    def came(self) -> bool:
+        """One more came; whether all have."""
+        self._missing -= 1
+        return self._missing <= 0
+
+
+def _tell(batch: Batch, outcomes: Sequence[Appended | Exception]) -> None:
     for (_, then), outcome in zip(batch, outcomes, strict=True):
         try:
             then(outcome)

@@ -159,7 +159,7 @@ class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Protocol):
         more) may give RoomNotFound. One conversation's trouble does not delay or fail the others.
         A draft's id is kept, except where another message has it: then the message gets another one; so
         only a draft with a client_message_id may be appended again after Unavailable.
-        Called by one task at a time (the committer).
+        Two calls at the same time are about different conversations (the committer sees to that).
         """
 
     async def message(self, message_id: int) -> Message | None:

@@ -211,7 +211,8 @@ def _fit_into_one_command(documents: Sequence[Document]) -> bool:
 
 
 class Appender:
-    """Appends batches, one at a time. Remembers the ends of the conversations that it wrote to last."""
+    """Appends batches; those under way together go to different conversations. Remembers the ends of the
+    conversations that it wrote to last."""
 
     def __init__(
         self,

@@ -1,0 +1,126 @@
+"""Committer: drafts of a conversation in one write at a time and in their order, and few writes together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import pytest
+
+from messaging.domain.errors import ClientError, Unavailable
+from messaging.domain.models import Appended, Draft
+from messaging.service import committer as module
+from messaging.service.committer import Committer
+from messaging.stores.sqlite import SqliteStore
+from tests.gateway.house import until
+from tests.stores.build import conversation, draft
+
+
+class Gated(SqliteStore):
+    """A store in which writes wait while a gate is shut, and which can be away."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.away = False
+        self.batches: list[list[str]] = []
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        """As Store.append."""
+        self.batches.append([each.content for each in drafts])
+        await self.gate.wait()
+        if self.away:
+            raise Unavailable
+        return await super().append(drafts)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Gated]:
+    store = Gated()
+    await store.open()
+    for name in "cdefg":
+        await store.save(conversation(name))
+    yield store
+    await store.close()
+
+
+class Outcomes(list[tuple[str, Appended | Exception]]):
+    """What became of drafts, in the order in which it was told."""
+
+    def give(self, committer: Committer, content: str, where: str = "c") -> None:
+        committer.append(draft(content, conversation_id=where), partial(self._told, content))
+
+    def _told(self, content: str, outcome: Appended | Exception) -> None:
+        self.append((content, outcome))
+
+
+async def test_what_waits_for_a_conversation_goes_together_in_its_next_write(store: Gated) -> None:
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    told.give(committer, "1")
+    await until(lambda: store.batches == [["1"]])
+    for content in "234":
+        told.give(committer, content)
+    await asyncio.sleep(0.01)
+    assert len(store.batches) == 1
+    store.gate.set()
+    await committer.close()
+    assert [content for batch in store.batches for content in batch] == ["1", "2", "3", "4"]
+    assert [content for content, _ in told] == ["1", "2", "3", "4"]
+    assert [each.message.seq for _, each in told if isinstance(each, Appended)] == [1, 2, 3, 4]
+
+
+async def test_a_few_conversations_are_written_together_and_no_more(store: Gated) -> None:
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    for number, where in enumerate("cdefg"):
+        told.give(committer, str(number), where)
+        await until(lambda: committer._beginning is None)  # noqa: SLF001  one after the other
+    await until(lambda: len(store.batches) == module.MAX_WRITES)
+    await asyncio.sleep(0.01)
+    assert len(store.batches) == module.MAX_WRITES
+    store.gate.set()
+    await committer.close()
+    assert sorted(content for content, _ in told) == list("01234")
+
+
+async def test_who_is_answered_and_sends_again_at_once_is_in_the_next_write(store: Gated) -> None:
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    committer.append(draft("a"), lambda _: told.give(committer, "a again"))
+    await until(lambda: len(store.batches) == 1)
+    told.give(committer, "b")
+    await asyncio.sleep(0.02)  # the longer the write, the longer the moment after it
+    store.gate.set()
+    await until(lambda: len(told) == 2)
+    assert store.batches == [["a"], ["b", "a again"]]
+
+
+async def test_nobody_waits_long_for_one_who_does_not_come(store: Gated) -> None:
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    told.give(committer, "a")
+    await until(lambda: len(store.batches) == 1)
+    told.give(committer, "b")
+    store.gate.set()
+    await until(lambda: len(told) == 2)
+    assert store.batches == [["a"], ["b"]]
+
+
+async def test_while_the_store_is_away_nobody_waits_for_more_than_one_write(store: Gated) -> None:
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    store.away = True
+    told.give(committer, "1")
+    await until(lambda: len(store.batches) == 1)
+    told.give(committer, "2")
+    store.gate.set()
+    await until(lambda: len(told) == 2)
+    assert store.batches == [["1"]]
+    assert all(isinstance(outcome, Unavailable) for _, outcome in told)
+    store.away = False
+    told.give(committer, "3")
+    await committer.close()
+    assert isinstance(told[-1][1], Appended)
