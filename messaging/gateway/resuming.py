@@ -73,7 +73,8 @@ class Resuming:
         position, more = Position(*missed.known), True
         while more and self._may_hear(missed, joining):
             position, more = await self._tell_page(missed, joining, position)
-            await self._session.drained()
+            if more:
+                await self._session.drained()
         return position
 
     async def _finish(self, missed: Missed, joining: Joining, position: Position) -> None:

@@ -37,6 +37,7 @@ from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply, Sent
 from messaging.gateway.catching_up import CatchingUp
 from messaging.gateway.comeback import Comeback
+from messaging.gateway.comeback import Missed as MissedThere
 from messaging.gateway.farewell import REMOVED, SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
 from messaging.gateway.offset import Point
@@ -161,7 +162,7 @@ class Session:
         await self._gateway.started(self)
         if self.farewell is None:
             if self.comeback is not None and self.comeback.missed is not None:
-                await Resuming(self._gateway, self, self.comeback.missed).run()
+                self._worker = self._gateway.tasks.start(self._resume(self.comeback.missed))
             self._take_all(self.wire.dialect.greeting(self.device or "", self._after))
 
     def take(self, frame: Frame, ref: object | None = None) -> bool:
@@ -340,6 +341,12 @@ class Session:
         self._pending.extend((request, ref, now) for request in requests)
         if self._worker is None and self._pending:
             self._worker = self._gateway.tasks.start(self._work())
+
+    async def _resume(self, missed: tuple[MissedThere, ...]) -> None:
+        """Tell what was missed, before anything that the client asks. Not in `start`: who polls only polls on
+        once that has returned, and takes nothing of it before."""
+        await Resuming(self._gateway, self, missed).run()
+        await self._work()
 
     async def _work(self) -> None:
         try:

@@ -137,12 +137,13 @@ async def test_a_client_may_be_lost_again_and_again(stage: Stage, proxy: Proxy) 
     assert texts(client) == ["0", "1", "2", "3", "4", "5"]
 
 
+@pytest.mark.parametrize("transports", [["websocket"], ["polling", "websocket"]])
 async def test_who_is_lost_while_many_missed_messages_come_misses_none_and_hears_none_twice(
-    stage: Stage, proxy: Proxy
+    stage: Stage, proxy: Proxy, transports: list[str]
 ) -> None:
     alice, bob = new_id(), new_id()
     group = await stage.group(alice, bob)
-    client = await through(proxy, stage, bob)
+    client = await through(proxy, stage, bob, transports=transports)
     sender = await stage.messaging(alice)
     await join(client, group)
     position = len(client.seen)

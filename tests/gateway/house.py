@@ -266,6 +266,8 @@ class Process:
             identity, wire, client, peer="10.0.0.1", device=device, comeback=comeback
         )
         await client.session.start()
+        if client.recovered:
+            await until(lambda: not client.session.busy)
         return client
 
     async def do(self, command: Command) -> None:
