@@ -16,9 +16,9 @@ from messaging.transports.socketio.polling import Poll
 
 ANSWER_SECONDS = 90.0
 """The longest that a request waits: a poll is answered by the next ping at the latest."""
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.5
 """How often it is looked whether the client still waits; who needs to know at once, asks."""
-STILL_SECONDS = 5.0
+STILL_SECONDS = 3.0
 """How often the owner is asked whether it is still there, and has the question."""
 OK = "200"
 

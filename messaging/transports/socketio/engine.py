@@ -117,11 +117,7 @@ class EngineServer(AsyncServer):
 
     async def poll(self, sid: str, poll: Poll) -> None:
         """Deliver to a GET of this session, from wherever it came. Raises Refused."""
-        socket = self._polling(sid)
-        last_words = socket.closed
-        await socket.poll(poll)
-        if last_words:
-            self.forget(socket)
+        await self._polling(sid).poll(poll)
 
     async def post(self, sid: str, read: Callable[[int], Awaitable[str]]) -> None:
         """Take a POST of this session, from wherever it came. Raises Refused and BodyTooLarge."""

@@ -66,6 +66,7 @@ class EngineSocket(AsyncSocket):
         self._answering = asyncio.Lock()
         self._incoming = asyncio.Lock()
         self._reading = False  # something that was received is being handled
+        self._goodbye = False  # a CLOSE is to follow what waits
         self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -248,13 +249,22 @@ class EngineSocket(AsyncSocket):
         if self.upgraded:
             await poll.deliver(NOOP)
             return
+        if self._goodbye and not self._outbox:
+            self._goodbye = not await self._delivered(poll, CLOSE)
+            self._forget_if_all_is_said()
+            return
         taken = self._outbox.take_all(poll.max_bytes, self.handshake.max_poll_packets) if poll.alive else []
         if not await self._delivered(poll, SEPARATOR.join(write_polling(data) for data, _ in taken) or NOOP):
             self._outbox.put_back(taken)
         if not self._outbox:
             self._tell_drained()
+            self._forget_if_all_is_said()
         else:
             self._wake()  # not all was written
+
+    def _forget_if_all_is_said(self) -> None:
+        if self.closed and not self._goodbye and not self._outbox:
+            self.server.forget(self)
 
     async def _delivered(self, poll: Poll, body: str) -> bool:
         if not poll.alive:
@@ -389,18 +399,18 @@ class EngineSocket(AsyncSocket):
             self._leave_polling(farewell)
 
     def _leave_polling(self, farewell: Farewell) -> None:
-        """The waiting poll says goodbye; where none waits, the next may fetch last words for a moment.
+        """The waiting poll says goodbye; where none waits, the next ones may fetch last words for a moment.
 
-        Not beside a DISCONNECT packet: official clients heed a payload's CLOSE first, and would come back.
-        After a DISCONNECT they close by themselves.
+        A CLOSE comes alone, and not after a DISCONNECT. Official clients heed a payload's CLOSE first: they
+        would come back in spite of the DISCONNECT beside it, with an offset from before the messages beside
+        it, and so hear these twice. After a DISCONNECT they close by themselves.
         """
-        if farewell is not farewells.LOST and farewell.comes_back:
-            self._outbox.append(CLOSE, live=False)
-        polling = self.polling
+        self._goodbye = farewell is not farewells.LOST and farewell.comes_back
+        waits_for_more = not self.polling or bool(self._outbox)
         self._wake()
         if self._delivered_to is not None:
             self._delivered_to.cut()
-        if not polling and farewell in _LAST_WORDS:
+        if waits_for_more and farewell in _LAST_WORDS:
             asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.server.forget, self)
             return
         self.server.forget(self)

@@ -253,3 +253,17 @@ async def test_a_preflight_is_answered(start: StartEcho, http: aiohttp.ClientSes
 async def until_polling(app: EchoApp, client: RawPolling) -> None:
     """Wait until the client's GET has arrived at the server."""
     await eventually(lambda: bool(app.engine.sockets[client.sid].polling))
+
+
+async def test_what_waits_comes_before_the_goodbye_and_never_beside_it(
+    app: EchoApp, http: aiohttp.ClientSession
+) -> None:
+    client = await RawPolling.open(http, app.url, ENGINE)
+    socket = app.engine.sockets[client.sid]
+    socket.write("4one")
+    socket.write("4two")
+    socket.end(farewell.SHUTDOWN)
+    assert await client.poll() == ["4one", "4two"]
+    assert await client.poll() == ["1"]
+    assert (await client.get())[0] == 400
+    assert app.engine.sockets == {}
