@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from messaging.backplanes.memory import LocalCapacity
@@ -34,7 +34,8 @@ from messaging.gateway.census import Census
 from messaging.gateway.comeback import Comeback
 from messaging.gateway.comparison import COMPARE_SECONDS
 from messaging.gateway.deliveries import TICK_SECONDS, Deliveries
-from messaging.gateway.farewell import FAULT, SHUTDOWN, UNAVAILABLE
+from messaging.gateway.draining import send_away
+from messaging.gateway.farewell import FAULT, UNAVAILABLE
 from messaging.gateway.hub import Hub
 from messaging.gateway.metrics import UNSAID, Metrics
 from messaging.gateway.pulse import watch_bus, watch_loop
@@ -55,8 +56,6 @@ USER = "user"
 COMMAND_SECONDS = 5.0
 """The longest that a command may take."""
 _TYPING_TICK_SECONDS = 1.0
-_GOODBYE_SECONDS = 1.5
-"""Over how long the closing of many clients is spread at shutdown."""
 
 Around = Callable[[str, Callable[[], Awaitable[Result]]], Awaitable[Result]]
 """Takes a command's name and how it is carried out, and does that."""
@@ -119,13 +118,10 @@ class Gateway:
         ]
 
     async def drain(self, seconds: float) -> None:
-        """Take no new connections, finish what was begun, then tell the clients to come back elsewhere."""
+        """Take no new connections, and tell the clients to come back elsewhere, each when what they began is
+        finished, or after so long."""
         self.draining = True
-        deadline = time.monotonic() + seconds
-        # Looking at all sessions now and then costs less than an event in each of them.
-        while any(s.busy for s in self.sessions) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        await self._say_goodbye(list(self.sessions))
+        await send_away(self.sessions, seconds)
 
     async def close(self) -> None:
         """Stop. All that was queued has been written when this returns."""
@@ -139,13 +135,6 @@ class Gateway:
         await self.recoveries.close()
         await self.ctx.presence.close()
         await self._bus.close()
-
-    async def _say_goodbye(self, sessions: Sequence[Session]) -> None:
-        pause = _GOODBYE_SECONDS / max(1, len(sessions))
-        for number, session in enumerate(sessions):
-            session.close(SHUTDOWN)
-            if number % 50 == 49:
-                await asyncio.sleep(pause * 50)
 
     # --- connections ---
 

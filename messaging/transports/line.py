@@ -23,6 +23,8 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from messaging.gateway.paced import Paced
 
+STUCK_SECONDS = 0.4
+"""How long one may take who has not taken what was written before."""
 LINGER_SECONDS = 0.8
 """How long a closed connection may take to send what is buffered and say goodbye; then it is cut."""
 
@@ -346,9 +348,10 @@ class Line:
             sever(self._tcp)
         elif not self._tcp.is_closing():
             self.flush()
+            patience = STUCK_SECONDS if self._tcp.get_write_buffer_size() else LINGER_SECONDS
             said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
             self._tcp.write(_frame(_CLOSE, said))
-            self._cut = self._loop.call_later(LINGER_SECONDS, sever, self._tcp)
+            self._cut = self._loop.call_later(patience, sever, self._tcp)
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first, or something that cannot be read: so do we."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from aiohttp import web
 
-from messaging.transports.line import LINGER_SECONDS, sever, untaken
+from messaging.transports.line import STUCK_SECONDS, sever, untaken
 from messaging.transports.socketio import packets
 
 READ_SECONDS = 20.0
@@ -86,7 +86,7 @@ class HttpPoll(Poll):
     def cut(self) -> None:
         tcp = self._request.transport
         if tcp is not None and (waiting := untaken(tcp)):
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._cut, tcp, waiting)
+            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._cut, tcp, waiting)
 
     def _cut(self, tcp: asyncio.Transport, waiting: int) -> None:
         """Only where nothing moves: others may use the connection, if it is a proxy's."""
