@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from datetime import timedelta
 
 import pytest
 
 from messaging.domain.commands import DeleteConversation, PutConversation, RemoveMember
 from messaging.domain.errors import Unavailable
-from messaging.domain.events import MessageSent
 from messaging.gateway import recoveries as module
 from messaging.gateway.farewell import LEFT, LOST, SHUTDOWN, UNSIGNED, Farewell
 from messaging.gateway.offset import Trail, mark_of, point, read
@@ -260,71 +257,3 @@ async def test_a_client_is_not_let_in_anew_while_the_storage_is_away() -> None:
                 "bob", "messaging", "sid", pid=bob.back[0], offset=bob.back[1]
             )
         await store.open()
-
-
-class Device:
-    """A client that is lost in the middle of what is written to it, and comes back again and again."""
-
-    def __init__(self, house: House, rng: random.Random) -> None:
-        self.house = house
-        self.rng = rng
-        self.known: dict[str, list[int]] = {}
-        self.pid = ""
-        self.offset: str | None = None
-        self.client: Client
-
-    async def come(self) -> None:
-        process = self.rng.choice(self.house.processes)
-        self.client = await process.connect("bob", back=(self.pid, self.offset))
-        assert self.client.recovered is bool(self.pid)
-        self.pid = self.client.back[0]
-
-    def lose(self) -> None:
-        """Some of what was written never arrived."""
-        self.read(self.client.frames[: self.rng.randint(0, len(self.client.frames))])
-        if self.rng.random() < 0.8:
-            self.client.close(LOST)
-
-    def read(self, frames: list[list[object]]) -> None:
-        for name, payload, *offset in frames:
-            assert isinstance(payload, dict)
-            if name == "new-message":
-                self.known.setdefault(payload["conversationId"], []).append(payload["seq"])
-            if offset:
-                self.offset = str(offset[0])
-
-
-@pytest.mark.parametrize("seed", range(12))
-async def test_whatever_is_lost_each_message_is_heard_once_and_in_order(seed: int) -> None:
-    rng = random.Random(seed)
-    async with built(processes=2) as house:
-        await grouped(house, "c", "d")
-        for process in house.processes:
-            process.bus.loses = lambda event: isinstance(event, MessageSent) and rng.random() < 0.2
-        authors = [await process.connect("ann") for process in house.processes]
-        sent = {"c": 0, "d": 0}
-        device = Device(house, rng)
-        await device.come()
-        for group in sent:
-            await device.client.join(group)
-        device.read(device.client.frames)
-        device.client.frames.clear()
-        for _ in range(25):
-            for _ in range(rng.randint(0, 4)):
-                group = rng.choice("cd")
-                sent[group] += 1
-                await rng.choice(authors).emit("send-message", conversationId=group, content=f"{sent[group]}")
-            if rng.random() < 0.5:
-                await asyncio.sleep(rng.random() / 100)
-            device.lose()
-            await device.come()
-        await until(lambda: not any(author.session.busy for author in authors))
-        for process in house.processes:
-            await process.gateway.hub.compare()
-
-        def heard() -> dict[str, list[int]]:
-            frames = [frame[1] for frame in device.client.frames if frame[0] == "new-message"]
-            live = {group: [f["seq"] for f in frames if f["conversationId"] == group] for group in sent}
-            return {group: device.known.get(group, []) + live[group] for group in sent}
-
-        await until(lambda: heard() == {group: list(range(1, n + 1)) for group, n in sent.items()})
