@@ -9,6 +9,7 @@ from __future__ import annotations
 from messaging.domain.commands import Actor, BlockUser, ListBlocks, UnblockUser
 from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, UserNotFound
 from messaging.domain.events import BlocksChanged
+from messaging.domain.models import Conversation
 from messaging.domain.moderation import Block, BlockView
 from messaging.domain.replies import BlockList, BlockReply, Done
 from messaging.service.context import Context, Outcome
@@ -68,6 +69,13 @@ async def refuse_blocked(ctx: Context, actor: Actor, *user_ids: str) -> None:
         blocked = others & await ctx.store.blocked_with(actor.user_id)
     if blocked:
         raise PermissionDenied("You cannot bring this user into a group.", userId=min(blocked))
+
+
+async def refuse_between_blocked(ctx: Context, actor: Actor, conversation: Conversation) -> None:
+    """PermissionDenied where the actor may not say anything more to the other one of two. A service may."""
+    pair = conversation.direct_members
+    if pair is not None and not actor.service and await ctx.blocks.between(*pair):
+        raise PermissionDenied("You cannot write to this user.")
 
 
 def _told(

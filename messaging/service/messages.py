@@ -27,6 +27,7 @@ from messaging.domain.errors import (
 from messaging.domain.models import Author, Change, Changed, ChangeKind, Conversation, Hook, Message, Reaction
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ChangedMessage, EditList
+from messaging.service.blocking import refuse_between_blocked
 from messaging.service.changes import event_of
 from messaging.service.context import Context, Outcome, Seat
 from messaging.service.hooks import MESSAGE_DELETED, MESSAGE_EDITED
@@ -62,6 +63,7 @@ async def edit_message(ctx: Context, actor: Actor, command: EditMessage) -> Futu
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
     if not (actor.service or is_own(actor, message)):
         raise PermissionDenied("Only who wrote a message may edit it.")
+    await refuse_between_blocked(ctx, actor, conversation)
 
     def decide(stored: Message) -> Message | None:
         _check_alive(stored)
@@ -98,6 +100,8 @@ async def set_reaction(ctx: Context, actor: Actor, command: SetReaction) -> Futu
     message, seat = await found_message(ctx, actor, command.message_id)
     conversation = permit(Action.WRITE, seat.conversation, seat.role, service=actor.service)
     _check_place(actor, message, command)
+    if command.present:
+        await refuse_between_blocked(ctx, actor, conversation)
 
     def decide(stored: Message) -> Message | None:
         _check_alive(stored)

@@ -11,6 +11,7 @@ ABOUT = ("id", "kind", "name", "private", "memberCount", "members")
 """What events tell of a conversation, and no message changes."""
 
 View = dict[str, Any]
+UNTOUCHED: View = {"archived": False, "muted": False}
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Model:
     conversations: dict[str, View] = field(default_factory=dict)
     unread: dict[str, int | None] = field(default_factory=dict)
     """None: several changed at once, so that only the total was told."""
+    mine: dict[str, View] = field(default_factory=dict)
+    """What each conversation is to the user alone."""
     joined: set[str] = field(default_factory=set)
     messages: dict[str, dict[int, View]] = field(default_factory=dict)
     place: int = 0
@@ -62,10 +65,14 @@ class Model:
         if payload.get("removed") or "deletedAt" in payload:
             self.conversations.pop(conversation_id, None)
             self.unread.pop(conversation_id, None)
+            self.mine.pop(conversation_id, None)
             self.joined.discard(conversation_id)
             self.messages.pop(conversation_id, None)
         else:
             self.conversations[conversation_id] = about(payload)
+            if "muted" in payload:
+                self.mine[conversation_id] = mine(payload)
+            self.mine.setdefault(conversation_id, UNTOUCHED)
 
     def _new_message(self, message: View) -> None:
         known = self.messages[message["conversationId"]]
@@ -95,11 +102,15 @@ class Model:
 
     async def read_all(self) -> None:
         """What a client reads when it comes: its conversations and their histories, which it joins."""
-        ack = await self.client.emit("list-conversations", limit=200)
-        listed = await self.client.acked(ack)
+        shown = []
+        for archived in (False, True):
+            ack = await self.client.emit("list-conversations", limit=200, archived=archived)
+            listed = await self.client.acked(ack)
+            shown += listed["conversations"]
         self.fold(up_to=ack)
-        self.conversations = {shown["id"]: about(shown) for shown in listed["conversations"]}
-        self.unread = {shown["id"]: shown["unread"] for shown in listed["conversations"]}
+        self.conversations = {each["id"]: about(each) for each in shown}
+        self.unread = {each["id"]: each["unread"] for each in shown}
+        self.mine = {each["id"]: mine(each) for each in shown}
         self.total = listed["totalUnread"]
         for conversation_id in self.conversations:
             await self.join(conversation_id)
@@ -135,6 +146,11 @@ class Model:
 
 def _unread(message: View) -> View:
     return {key: value for key, value in message.items() if key not in ("isRead", "readAt")}
+
+
+def mine(shown: View) -> View:
+    """What is compared of what it is to the user."""
+    return {key: shown[key] for key in UNTOUCHED}
 
 
 def about(shown: View) -> View:

@@ -30,12 +30,19 @@ from messaging.dialects.frames import Row as FrameRow
 from messaging.dialects.namespace import Namespace
 from messaging.dialects.namespace import Row as NamespaceRow
 from messaging.domain.commands import (
+    BlockUser,
     Command,
     DeleteConversation,
+    MarkNotificationsRead,
+    MarkUnread,
+    Notify,
     PutConversation,
     PutMember,
     RemoveMember,
     SendMessage,
+    SetArchived,
+    SetMuted,
+    UnblockUser,
 )
 from messaging.domain.models import Kind, Role
 from tests.dialects import examples, wrong
@@ -125,7 +132,15 @@ class Host:
     command: Command
 
 
-Step = Connect | Leave | Say | Babble | Host
+@dataclass(frozen=True)
+class Own:
+    """A user does by REST what no dialect has words for."""
+
+    user_id: str
+    command: Command
+
+
+Step = Connect | Leave | Say | Babble | Host | Own
 
 
 users = st.sampled_from((*USERS, ABSENT_USER))
@@ -234,6 +249,7 @@ hosts = st.builds(
             role=st.sampled_from([None, *Role]),
         ),
         st.builds(RemoveMember, conversation_id=st.sampled_from(GROUPS), user_id=st.sampled_from(USERS)),
+        st.builds(Notify, user_id=st.sampled_from(USERS), type=st.just("booking")),
         st.builds(
             SendMessage,
             conversation_id=st.sampled_from([*GROUPS, *ROOMS, "dm:1:2"]),
@@ -242,8 +258,20 @@ hosts = st.builds(
         ),
     ),
 )
+owns = st.builds(
+    Own,
+    st.sampled_from(USERS),
+    st.one_of(
+        st.builds(SetArchived, conversation_id=places, archived=st.booleans()),
+        st.builds(SetMuted, conversation_id=places, muted=st.booleans()),
+        st.builds(MarkUnread, conversation_id=places),
+        st.builds(BlockUser, user_id=users),
+        st.builds(UnblockUser, user_id=users),
+        st.builds(MarkNotificationsRead, ids=st.none()),
+    ),
+)
 steps: st.SearchStrategy[Step] = st.one_of(
-    connects, says, says, says, says, says, says, says, babbles, hosts, st.builds(Leave, clients)
+    connects, says, says, says, says, says, says, says, babbles, hosts, owns, st.builds(Leave, clients)
 )
 
 

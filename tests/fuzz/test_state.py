@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.domain.commands import ChangeConversation, Command, PutConversation, PutMember, RemoveMember
+from messaging.domain.commands import (
+    ChangeConversation,
+    Command,
+    MarkUnread,
+    PutConversation,
+    PutMember,
+    RemoveMember,
+    SetArchived,
+    SetMuted,
+)
 from messaging.domain.errors import ClientError
 from tests.fuzz.budget import examples
 from tests.fuzz.model import Model
@@ -54,6 +63,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A user does something with a conversation for themselves, where one of their devices is."""
+
+    device: int
+    command: Command
+
+
+@dataclass(frozen=True)
 class Go:
     """The device that is sometimes away goes, or comes back."""
 
@@ -70,7 +87,7 @@ class Host:
     command: Command
 
 
-Action = Send | Read | Change | Go | Wait | Host
+Action = Send | Read | Change | Own | Go | Wait | Host
 
 devices, places, groups = st.integers(0, 3), st.sampled_from(PLACES), st.sampled_from(GROUPS)
 people = st.sampled_from(PEOPLE)
@@ -78,6 +95,15 @@ sends = st.builds(Send, devices, places)
 reads = st.builds(Read, devices, places, st.none() | st.integers(0, 3))
 kinds = ("edit-message", "delete-message", "add-reaction", "add-reaction", "remove-reaction")
 changes = st.builds(Change, devices, places, st.integers(0, 4), st.sampled_from(kinds))
+owns = st.builds(
+    Own,
+    devices,
+    st.one_of(
+        st.builds(SetArchived, conversation_id=places, archived=st.booleans()),
+        st.builds(SetMuted, conversation_id=places, muted=st.booleans()),
+        st.builds(MarkUnread, conversation_id=places),
+    ),
+)
 actions: st.SearchStrategy[Action] = st.one_of(
     sends,
     sends,
@@ -85,6 +111,8 @@ actions: st.SearchStrategy[Action] = st.one_of(
     reads,
     changes,
     changes,
+    owns,
+    owns,
     st.builds(Go),
     st.builds(Wait),
     st.builds(
@@ -134,6 +162,11 @@ class Play:
                 await self.read(self.models[device], place, back)
             case Change(device=device) if device < len(self.here):
                 await self.change(self.models[device], action)
+            case Own(device=device, command=command):
+                try:
+                    await self.process(device).do(command, user_id=DEVICES[device][0])
+                except ClientError:
+                    pass
             case Go():
                 await self.go()
             case Wait():
@@ -207,7 +240,9 @@ class Play:
             await fresh.read_all()
             assert model.conversations == fresh.conversations
             assert model.total == fresh.total == fresh.client.of("unread-count-updated")[0]["totalUnread"]
-            assert model.total == sum(filter(None, fresh.unread.values()))
+            assert model.mine == fresh.mine
+            heard = [key for key, seen in fresh.mine.items() if not seen["muted"]]
+            assert model.total == sum(fresh.unread[key] or 0 for key in heard)
             told = {key: count for key, count in model.unread.items() if count is not None}
             assert told == {key: count for key, count in fresh.unread.items() if key in told}
             assert model.messages == fresh.messages

@@ -30,6 +30,7 @@ from tests.fuzz.steps import (
     Host,
     Known,
     Leave,
+    Own,
     Say,
     Step,
     TokenOf,
@@ -68,6 +69,11 @@ class Town:
                     await self.process.do(command)
                 except ClientError:
                     pass  # nothing there, or nobody
+            case Own(user_id=user_id, command=command):
+                try:
+                    await self.process.do(command, user_id=user_id)
+                except ClientError:
+                    pass  # nothing of theirs
             case Leave(client=number) if self.present:
                 self.present.pop(number % len(self.present)).leave()
             case Say(client=number) if self.present:

@@ -16,7 +16,7 @@ from typing import Any
 from messaging.backplanes import Exchange, in_memory
 from messaging.dialects import DIALECTS
 from messaging.dialects.base import Dialect, Frame, Payload
-from messaging.domain.commands import Command
+from messaging.domain.commands import Actor, Command
 from messaging.domain.events import Announcement
 from messaging.domain.models import Identity, Profile
 from messaging.gateway.farewell import LEFT, Farewell
@@ -270,9 +270,10 @@ class Process:
             await until(lambda: not client.session.busy)
         return client
 
-    async def do(self, command: Command) -> None:
-        """What the host application asks for here."""
-        result = await handlers.HANDLERS[type(command)](self.gateway.ctx, service(), command)
+    async def do(self, command: Command, *, user_id: str | None = None) -> None:
+        """What the host application asks for here, or a user, by REST."""
+        actor = Actor(identity=Identity(profile=Profile(id=user_id))) if user_id else service()
+        result = await handlers.HANDLERS[type(command)](self.gateway.ctx, actor, command)
         outcome = result if isinstance(result, Outcome) else await result
         self.gateway.publish(outcome.events)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from messaging.domain.commands import (
@@ -9,6 +11,8 @@ from messaging.domain.commands import (
     BlockUser,
     Command,
     CreateConversation,
+    DeleteMessage,
+    EditMessage,
     GetStatus,
     InviteMember,
     ListBlocks,
@@ -17,6 +21,7 @@ from messaging.domain.commands import (
     LoadHistory,
     PutMember,
     SendMessage,
+    SetReaction,
     UnblockUser,
 )
 from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, UserNotFound
@@ -88,6 +93,19 @@ async def test_a_first_message_is_refused_too_and_makes_nothing(stage: Stage) ->
     with pytest.raises(PermissionDenied):
         await stage.do(bob, SendMessage(to_user="alice", content="x"))
     assert await stage.ctx.store.conversation(PAIR) is None
+
+
+async def test_nor_is_anything_said_by_changing_what_was_sent_before(
+    stage: Stage, town: tuple[Actor, Actor]
+) -> None:
+    alice, bob = town
+    (message,) = await stage.ctx.store.history(PAIR, limit=9)
+    put = SetReaction(message_id=message.id, emoji="👍", present=True)
+    for actor, command in ((alice, EditMessage(message_id=message.id, content="x")), (bob, put)):
+        with pytest.raises(PermissionDenied, match="write"):
+            await stage.do(actor, command)
+    await stage.do(bob, replace(put, present=False))
+    await stage.do(alice, DeleteMessage(message_id=message.id))
 
 
 async def test_in_a_group_both_go_on_speaking(stage: Stage, town: tuple[Actor, Actor]) -> None:
