@@ -349,7 +349,8 @@ def render(event: Event) -> tuple[Frame, ...]:
         case PresenceChanged():
             return _presence(event)
         case Notified():
-            return (Frame("notification", shapes.notification(event.notification)),)
+            told = event.notification
+            return (Frame("notification", shapes.notification(told) | {"id": numeric(told.id)}),)
         case (
             ConversationChanged()
             | MemberAdded()

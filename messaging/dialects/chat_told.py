@@ -11,12 +11,12 @@ from messaging.dialects.told import (
     ERROR_EXAMPLE,
     ID,
     MESSAGE_ID,
-    NOTIFICATION,
     NOTIFICATION_EXAMPLE,
     SUMMARIES,
     Told,
     Vocabulary,
     listed,
+    notification,
 )
 from messaging.domain.models import Author, ContentType
 
@@ -116,8 +116,8 @@ EVENTS = (
     Told(
         name="notification",
         summary=SUMMARIES["notification"],
-        schema=NOTIFICATION,
-        example=NOTIFICATION_EXAMPLE | {"createdAt": AT},
+        schema=notification(ID),
+        example=NOTIFICATION_EXAMPLE | {"id": 7, "createdAt": AT},
     ),
     Told(name="error", summary=SUMMARIES["error"], schema=ERROR, example=ERROR_EXAMPLE),
 )

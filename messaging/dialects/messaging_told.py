@@ -8,11 +8,11 @@ from messaging.dialects.told import (
     AT,
     ERROR,
     ERROR_EXAMPLE,
-    NOTIFICATION,
     NOTIFICATION_EXAMPLE,
     SUMMARIES,
     Told,
     Vocabulary,
+    notification,
 )
 from messaging.domain.models import Status
 
@@ -140,7 +140,7 @@ EVENTS = (
     Told(
         name="notification",
         summary=SUMMARIES["notification"],
-        schema=NOTIFICATION,
+        schema=notification(TEXT),
         example=NOTIFICATION_EXAMPLE | {"createdAt": AT},
     ),
     Told(name="error", summary=SUMMARIES["error"], schema=ERROR, example=ERROR_EXAMPLE),

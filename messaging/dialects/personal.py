@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from messaging.dialects import bodies, camel, envelopes, shapes
 from messaging.dialects.answers import CURSOR, NUMBER, SUCCESS, items, reference, shape
 from messaging.dialects.base import Payload
-from messaging.dialects.fields import Flag, JsonObject, Many, Paragraph, Text, UserId
+from messaging.dialects.fields import Field, Flag, JsonObject, Many, Paragraph, Text, UserId
 from messaging.dialects.forms import Schema
 from messaging.dialects.rest import Route, Who
 from messaging.domain.commands import (
@@ -34,11 +35,27 @@ MAX_ID_CHARACTERS = 64
 MAX_MARKED = 200
 
 
+class NotificationId(Field[str]):
+    """A notification: a number of the server's, or what a service called it."""
+
+    document: Mapping[str, Any] = {
+        "type": ["string", "integer"],
+        "minLength": 1,
+        "maxLength": MAX_ID_CHARACTERS,
+    }
+
+    def read(self, value: object) -> str:
+        """The id as a string."""
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError("must be a string or an integer")
+        return Text(MAX_ID_CHARACTERS).read(str(value))
+
+
 class NewNotification(Schema):
     """What a user is to be told."""
 
     user_id = UserId(required=True)
-    id = Text(MAX_ID_CHARACTERS)
+    id = NotificationId()
     type = Text(MAX_TYPE_CHARACTERS, required=True)
     title = Text()
     body = Paragraph(MAX_BODY_CHARACTERS)
@@ -54,7 +71,7 @@ class Notifications(camel.ListPage):
 class Seen(Schema):
     """Which notifications have been read: some, or all."""
 
-    ids = Many(Text(MAX_ID_CHARACTERS), at_most=MAX_MARKED, at_least=1)
+    ids = Many(NotificationId(), at_most=MAX_MARKED, at_least=1)
     everything = Flag(data_key="all")
 
 

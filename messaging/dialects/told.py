@@ -90,7 +90,13 @@ def listed(item: Document, at_most: int | None = None) -> Document:
 
 ERROR = shape(message=TEXT, code=words(Code), details=OBJECT)
 ERROR_EXAMPLE: Payload = {"message": "There is no such room.", "code": "ROOM_NOT_FOUND", "details": {}}
-NOTIFICATION = shape({"title": TEXT, "body": TEXT}, id=TEXT, type=TEXT, data=OBJECT, createdAt=TIME)
+
+
+def notification(shown: Document) -> Document:
+    """A notification in camelCase, whose id is shown so."""
+    return shape({"title": TEXT, "body": TEXT}, id=shown, type=TEXT, data=OBJECT, createdAt=TIME)
+
+
 NOTIFICATION_EXAMPLE: Payload = {"id": "7", "type": "booking", "title": "Tomorrow at ten", "data": {}}
 TOKEN_END: Document = TIME | {"type": ["string", "null"], "description": "null: it does not end."}
 SUMMARIES = {

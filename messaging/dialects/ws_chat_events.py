@@ -168,7 +168,8 @@ def render(event: Event, viewer: str | None = None) -> tuple[Frame, ...]:
         case RoomEntered() | RoomLeft():
             return (_passage(event),)
         case Notified():
-            return (frame("notification", snake.notification(event.notification), event.at),)
+            told = event.notification
+            return (frame("notification", snake.notification(told) | {"id": numeric(told.id)}, event.at),)
         case (
             ConversationChanged()
             | MemberAdded()

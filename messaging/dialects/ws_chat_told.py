@@ -150,7 +150,7 @@ EVENTS = (
     _told(
         "notification",
         SUMMARIES["notification"],
-        shape(SNAKE_NOTIFICATION[0], **SNAKE_NOTIFICATION[1], type=TEXT),
+        shape(SNAKE_NOTIFICATION[0], **(SNAKE_NOTIFICATION[1] | {"id": ID}), type=TEXT),
         {"id": "7", "type": "booking", "data": {}, "created_at": AT},
     ),
     _told(

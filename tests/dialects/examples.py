@@ -202,7 +202,7 @@ PAIR_READ = replace(READ, conversation=PAIR)
 NOTICES = (
     Notification(id="n1", type="booking", created_at=NOW),
     Notification(
-        id="n2", type="group_invite", title="Salon", body="Venez", data='{"group_id":"1"}', created_at=NOW
+        id="12", type="group_invite", title="Salon", body="Venez", data='{"group_id":"1"}', created_at=NOW
     ),
 )
 BLOCK = BlockView(block=Block(user_id="5", blocked_id="bob", at=NOW), profile=BOB)

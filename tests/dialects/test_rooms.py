@@ -194,7 +194,7 @@ EVENTS: list[tuple[Event, str | None, list[dict[str, Any]]]] = [
             {
                 "type": "notification",
                 "kind": "group_invite",
-                "id": "n2",
+                "id": "12",
                 "data": {"group_id": "1"},
                 "created_at": NOW_TEXT,
                 "title": "Salon",

@@ -461,7 +461,7 @@ def test_a_notification_is_told_with_all_that_it_has() -> None:
         (
             "notification",
             {
-                "id": "n2",
+                "id": 12,
                 "type": "group_invite",
                 "data": {"group_id": "1"},
                 "created_at": NOW_TEXT,
