@@ -11,6 +11,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 MAX_ID_CHARACTERS = 128
@@ -96,6 +97,7 @@ def direct_id(one: str, other: str) -> str:
     return f"{_DIRECT_PREFIX}{quote(first, safe='')}:{quote(second, safe='')}"
 
 
+@lru_cache(10_000)  # asked several times for each direct message
 def direct_members(text: str) -> tuple[str, str] | None:
     """The two users of a direct conversation's id; None when `text` is no such id."""
     if not text.startswith(_DIRECT_PREFIX):
