@@ -78,18 +78,27 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         pushes = await stack.enter_async_context(push_service(tmp_path))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        urls = [await _serving(stack, settings, pushes) for _ in range(1 if len(storage) == 1 else 2)]
+        urls = [await _serving(stack, settings, pushes, http) for _ in range(1 if len(storage) == 1 else 2)]
         yield Town(urls, pushes, http)
 
 
-async def _serving(stack: AsyncExitStack, settings: Settings, pushes: PushService) -> str:
+async def _serving(
+    stack: AsyncExitStack, settings: Settings, pushes: PushService, http: aiohttp.ClientSession
+) -> str:
     app = Service(settings, push_out=pushes.way()).web_app()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    return f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+
+    async def is_ready() -> bool:
+        async with http.get(f"{url}/readyz") as answer:
+            return answer.status == 200
+
+    await eventually(is_ready, 30)
+    return url
 
 
 async def group(town: Town, *users: str) -> str:

@@ -67,6 +67,7 @@ async def ask(stage: Stage, cast: Cast, user: str | None, request: str, body: Js
 # --- every route -------------------------------------------------------------------------------------
 
 GROUP = "/api/conversations/<group>"
+THUMB = quote("👍")
 SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
     "listConversations": [
         ("alice", "GET /api/conversations?limit=1", None, 200, {"conversations", "totalUnread", "next"})
@@ -113,6 +114,11 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "GET /api/search?q=h%C3%A9l", None, 200, {"messages", "next"}),
         ("service", "GET /api/search?q=hello&conversationId=<group>", None, 200, {"messages", "next"}),
     ],
+    "editMessage": [("alice", "PATCH /api/messages/<message>", {"content": "x"}, 200, {"message"})],
+    "deleteMessage": [("alice", "DELETE /api/messages/<message>", None, 200, {"message"})],
+    "listEdits": [("alice", "GET /api/messages/<message>/edits", None, 200, {"edits"})],
+    "putReaction": [("bob", f"PUT /api/messages/<message>/reactions/{THUMB}", None, 200, {"message"})],
+    "deleteReaction": [("bob", f"DELETE /api/messages/<message>/reactions/{THUMB}", None, 200, {"message"})],
     "findUsers": [("alice", "GET /api/users?q=1", None, 200, {"users", "next"})],
     "getUser": [("stranger", "GET /api/users/<alice>", None, 200, {"user"})],
     "putUser": [
@@ -196,6 +202,20 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("bob", "GET /api/search", None, 400, "INVALID_FORMAT"),
         ("bob", "GET /api/search?q=!", None, 400, "INVALID_FORMAT"),
         ("stranger", "GET /api/search?q=hello&conversationId=<group>", None, 404, "ROOM_NOT_FOUND"),
+    ],
+    "editMessage": [
+        ("bob", "PATCH /api/messages/<message>", {"content": "x"}, 403, "PERMISSION_DENIED"),
+        ("stranger", "PATCH /api/messages/<message>", {"content": "x"}, 404, "MESSAGE_NOT_FOUND"),
+        ("alice", "PATCH /api/messages/<message>", {"content": " "}, 400, "INVALID_FORMAT"),
+    ],
+    "deleteMessage": [("bob", "DELETE /api/messages/<message>", None, 403, "PERMISSION_DENIED")],
+    "listEdits": [("bob", "GET /api/messages/<message>/edits", None, 403, "PERMISSION_DENIED")],
+    "putReaction": [
+        ("bob", "PUT /api/messages/<message>/reactions/x", None, 400, "INVALID_FORMAT"),
+        ("stranger", f"PUT /api/messages/<message>/reactions/{THUMB}", None, 404, "MESSAGE_NOT_FOUND"),
+    ],
+    "deleteReaction": [
+        ("stranger", f"DELETE /api/messages/<message>/reactions/{THUMB}", None, 404, "MESSAGE_NOT_FOUND")
     ],
     "findUsers": [("alice", "GET /api/users", None, 400, "INVALID_FORMAT")],
     "getUser": [("alice", "GET /api/users/<new>", None, 404, "USER_NOT_FOUND")],

@@ -58,6 +58,9 @@ WRONG_BODIES: dict[str, list[object]] = {
     "reason": ["", " ", "x" * 2_001, "a\x00b", 1, True, [], {}],
 }
 
+ANY_OBJECT = {"data"}
+"""Keys under which any JSON object may stand."""
+
 NAMES = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
 NO_NAMES = ["1", "null", "true", "{}", "[]", '["send-message"]', '""', '"no-such-command"', '"__proto__"']
 
@@ -97,7 +100,7 @@ def keys(form: Schema) -> Iterable[tuple[str, bool]]:
 
 def wrong_values(key: str, *, required: bool) -> Iterator[str]:
     """JSON texts that cannot stand under this key; null is as good as nothing where nothing is needed."""
-    yield from NO_VALUES
+    yield from UNFIT if key in ANY_OBJECT else NO_VALUES
     for value in WRONG_BODIES.get(key, []):
         if required or value is not None:
             yield json.dumps(value)

@@ -53,18 +53,18 @@ class Place:
     mongodb_uri: str | None
 
     def content(self) -> object:
-        """All that is stored."""
+        """All that is stored, but for where connections stood."""
         if self.mongodb_uri is not None:
             return mongodb_content(self.mongodb_uri)
         (path,) = (self.server.folder / "data").glob("*.db")
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            return list(database.iterdump())
+            return [line for line in database.iterdump() if not line.startswith('INSERT INTO "recoveries"')]
 
 
 def mongodb_content(uri: str) -> object:
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
         database = client.get_default_database()
-        names = sorted(database.list_collection_names())
+        names = sorted(set(database.list_collection_names()) - {"recoveries"})
         return {name: list(database[name].find().sort("_id")) for name in names}
 
 
@@ -241,7 +241,7 @@ async def answer_of(
 
 
 def path_of(route: Route[Any], **names: str) -> str:
-    return route.path.format(**{"id": "1", "userId": "bob", **names})
+    return route.path.format(**{"id": "1", "userId": "bob", "emoji": quote("👍"), **names})
 
 
 async def test_wrong_bodies_of_every_route_are_refused_and_store_nothing(each_place: Place) -> None:
