@@ -283,7 +283,12 @@ def wrong_ids(route: Route[Any]) -> list[str]:
 
 def queries(route: Route[Any]) -> list[str]:
     assert route.query is not None
-    wrong = {"archived": ["2", "yes"], "next": ["x" * 2_000, "%00"], "q": ["", "%00", "x" * 300]}
+    wrong = {
+        "archived": ["2", "yes"],
+        "next": ["x" * 2_000, "%00"],
+        "userId": WRONG_IDS[:2],
+        "q": ["", "%00", "x" * 1_001],
+    }
     numbers = ["x", "1.5", "NaN", "-x", "9" * 30, "%00", "[1]"]
     return [f"{key}={value}" for key, _ in nonsense.keys(route.query) for value in wrong.get(key, numbers)]
 
