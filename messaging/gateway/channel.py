@@ -113,6 +113,7 @@ class Channel:
     __slots__ = (
         "_early",
         "_early_changes",
+        "_early_reads",
         "_mark",
         "_tell",
         "checked_version",
@@ -144,6 +145,7 @@ class Channel:
         self._mark = mark_of(conversation_id)
         self._early: dict[int, MessageSent] = {}
         self._early_changes: dict[int, MessageChange] = {}
+        self._early_reads: list[MessagesRead] = []
         self._tell = tell
 
     @property
@@ -175,7 +177,7 @@ class Channel:
     @property
     def gap(self) -> bool:
         """Whether something is missing before what came early."""
-        return bool(self._early or self._early_changes)
+        return bool(self._early or self._early_changes or self._early_reads)
 
     def heard_by(self, session: Session) -> bool:
         """Whether the session watches, or is about to."""
@@ -211,6 +213,8 @@ class Channel:
             self._flush()
             if self._early_changes:
                 self._flush_changes()
+            if self._early_reads:
+                self._flush_reads()
             return True
         if self.next_seq is not None and seq < self.next_seq:
             return False
@@ -223,6 +227,13 @@ class Channel:
         if event.rev >= (self.next_rev or 0) and len(self._early_changes) < MAX_EARLY:
             self._early_changes[event.rev] = event
             self._flush_changes()
+
+    def receive_read(self, event: MessagesRead) -> None:
+        """Somebody read: tell it, but not before the messages that they read."""
+        if self._reads_ahead(event) and len(self._early_reads) < MAX_EARLY:
+            self._early_reads.append(event)
+        else:
+            self.tell(event)
 
     def receive_missed(self, events: Sequence[MessageChange], up_to: int) -> None:
         """All that the store has up to rev `up_to` to be told. Ends before a change of a message that has not
@@ -302,6 +313,14 @@ class Channel:
             self._promote(joining)
         for follower in self.followers:
             follower.message_changed(event)
+
+    def _reads_ahead(self, event: MessagesRead) -> bool:
+        return self.next_seq is not None and event.cursor >= self.next_seq
+
+    def _flush_reads(self) -> None:
+        waiting, self._early_reads = self._early_reads, []
+        for event in waiting:
+            self.receive_read(event)
 
     def _flush_changes(self) -> None:
         while self.next_rev is not None and (event := self._early_changes.get(self.next_rev)) is not None:

@@ -6,12 +6,13 @@ See docs/design.md, Coming back.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from messaging.domain.models import Conversation, Recovery
-from messaging.gateway.offset import Reached, Trail, mark_of, point
+from messaging.gateway.offset import Offset, Reached, Told, Trail, mark_of, point
 
 if TYPE_CHECKING:
     from messaging.gateway.session import Session
@@ -39,6 +40,8 @@ class Comeback:
     joins: dict[str, int] = field(default_factory=dict)
     """The conversations that it joined, each with the seq past which the client hears them."""
     missed: tuple[Missed, ...] | None = None
+    readers: Mapping[str, int] = field(default_factory=dict)
+    """What it was told that others read, besides what its trail says."""
     trail: Trail = field(init=False)
     session: Session | None = None
     tried: bool = False
@@ -50,10 +53,13 @@ class Comeback:
     def __post_init__(self) -> None:
         self.trail = Trail(self.pid[0])
 
-    def resume(self, missed: tuple[Missed, ...], told: frozenset[str], reads: int) -> None:
-        """Go on from what the client knows, and what others read up to `reads`; of conversations that are not
-        in `told` it may know nothing."""
+    def resume(self, missed: tuple[Missed, ...], told: frozenset[str], given: Offset, now: int) -> None:
+        """Go on from what the client knows; of conversations that are not in `told` it may know nothing."""
         self.missed = missed
+        reads = given.reads if told and given.reads is not None else now
+        self.readers = given.readers if told else {}
+        for reader, cursor in self.readers.items():
+            self.trail.told(Told(now, f"~{reader}:{cursor}"))
         self.trail.reads, self.trail.whole = reads, False
         for conversation, known in missed:
             if conversation.id in told:

@@ -55,8 +55,8 @@ from messaging.service.context import Context
 from messaging.service.ports import Bus
 
 _RETRY_SECONDS = 1.0
-_LATE = timedelta(seconds=1)
-"""How much later than it was made a read may be told; those from before that have been."""
+_LATE = timedelta(seconds=10)
+"""How much later than it was made a read may be told, clocks aside; those from before that have been."""
 
 logger = logging.getLogger(__name__)
 
@@ -306,8 +306,8 @@ class Hub:
         if channel is None:
             return
         if event.pushed:
-            self._reads_until = max(self._reads_until, milliseconds(event.at))
-            channel.tell(event)
+            channel.receive_read(event)
+            self._fill_gap(channel)
         else:
             self.tell([s for s in channel.watchers if s.user_id == event.reader.id], event)
 

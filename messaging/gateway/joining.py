@@ -15,6 +15,7 @@ from messaging.domain.events import MessageChange
 from messaging.domain.models import Change, Conversation, Position
 from messaging.domain.replies import Joined
 from messaging.gateway.farewell import SLOW
+from messaging.gateway.offset import milliseconds
 from messaging.service.changes import change_events, rev_at
 from messaging.service.context import Outcome
 from messaging.service.policy import MISSED_PAGE
@@ -44,7 +45,8 @@ class Join:
 
     async def run(self, ref: object | None) -> Outcome:
         """Carry the command out and write its answer, the history, and what came meanwhile."""
-        self._reads = self._gateway.hub.reads_until()
+        alone = not self._session.watched  # nobody else's reads are still on their way to the client
+        self._reads = milliseconds(self._gateway.ctx.clock()) if alone else self._gateway.hub.reads_until()
         self._joining = joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
         try:
             self._rev = await self._gateway.hub.find_rev(joining, self._conversation_id)

@@ -1,10 +1,11 @@
 """Offsets: where a Socket.IO client stands, in a string that it gives back when it returns. Pure.
 
-    a1764190000000.5kQx0Zp1:17:3.h2Wm9aLq:4:0
+    a1764190000000.5kQx0Zp1:17:3.h2Wm9aLq:4:0~Zk3-_q:16
+    ││             │        │  │              └ the mark of a reader, and up to which message: told as well
     ││             │        │  └ the last change (rev) of a message there
     ││             │        └ the last message (seq) there
     ││             └ the mark of a conversation that it joined
-    │└ up to when it was told what others read, in milliseconds since 1970
+    │└ up to when it was told all that others read, in milliseconds since 1970
     └ the tag of its pid
 
 An official client keeps the last argument of an event, where that is a string, and knows nothing of what it
@@ -24,7 +25,13 @@ from typing import NamedTuple
 
 TAGS = ("a", "b")
 _MARK_BYTES = 6
-_OFFSET = re.compile(r"([ab])([0-9]{0,16})((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)\Z")
+_READER_MARK_BYTES = 5
+MAX_RECENT_READS = 16
+"""How many of the last reads stand in an offset one by one."""
+_OFFSET = re.compile(
+    r"([ab])([0-9]{0,16})((?:\.[A-Za-z0-9_-]{8}:[0-9]{1,16}:[0-9]{1,16})*)"
+    r"((?:~[A-Za-z0-9_-]{6}:[0-9]{1,16})*)\Z"
+)
 MAX_OFFSET_CHARACTERS = 10_000
 """A longer one is of nobody who was ever here."""
 
@@ -60,10 +67,28 @@ def point(conversation_id: str, mark: str, seq: int, rev: int) -> Point:
     return Point(conversation_id, Reached(seq, rev), f".{mark}:{seq}:{rev}")
 
 
+class Told(NamedTuple):
+    """A read that a client was told: when it was made, and how it stands in an offset."""
+
+    at: int
+    text: str
+
+
+def reader_mark_of(conversation_id: str, user_id: str) -> str:
+    """A short name for a reader in a conversation."""
+    both = f"{conversation_id}\0{user_id}".encode()
+    return urlsafe_b64encode(blake2b(both, digest_size=_READER_MARK_BYTES).digest()).decode()[:6]
+
+
+def told(conversation_id: str, user_id: str, cursor: int, at: datetime) -> Told:
+    """That somebody read up to `cursor`."""
+    return Told(milliseconds(at), f"~{reader_mark_of(conversation_id, user_id)}:{cursor}")
+
+
 class Trail:
     """Where one client stands in all conversations that it joined: what ends all that it is told there."""
 
-    __slots__ = ("_points", "reads", "tag", "whole")
+    __slots__ = ("_points", "_recent", "reads", "tag", "whole")
 
     def __init__(self, tag: str, reads: int = 0) -> None:
         self.tag = tag
@@ -71,6 +96,7 @@ class Trail:
         self.whole = True
         """Whether it was told all reads up to then wherever it joined; not while it is still coming back."""
         self._points: dict[str, Point] = {}
+        self._recent: list[Told] = []
 
     def reach(self, here: Point) -> None:
         """The client is being told all up to here."""
@@ -86,6 +112,16 @@ class Trail:
         """The client is told what others read up to then, by what is live."""
         if self.whole and reads > self.reads:
             self.reads = reads
+            if self._recent:
+                self._recent = [each for each in self._recent if each.at > reads]
+
+    def told(self, read: Told) -> None:
+        """The client is told this one. Few are remembered one by one; before them, all have been told."""
+        self._recent.append(read)
+        if len(self._recent) > MAX_RECENT_READS:
+            first = min(self._recent, key=lambda each: each.at)
+            self._recent.remove(first)
+            self.reads = max(self.reads, first.at)
 
     def leave(self, conversation_id: str) -> None:
         """The client no longer hears a conversation."""
@@ -99,12 +135,15 @@ class Trail:
     def alone(self) -> bool:
         """Whether the offset is that of everybody with this tag who stands at the same point, and was told as
         much of what others read."""
-        return len(self._points) == 1
+        return len(self._points) == 1 and not self._recent
 
     @property
     def offset(self) -> str:
         """The client's whole offset."""
-        return f"{self.tag}{self.reads}" + "".join([each.text for each in self._points.values()])
+        texts = [each.text for each in self._points.values()]
+        if self._recent:
+            texts += [each.text for each in self._recent]
+        return f"{self.tag}{self.reads}" + "".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +153,7 @@ class Offset:
     tag: str
     reached: Mapping[str, Reached] = field(default_factory=dict)
     reads: int | None = None
+    readers: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(text: str) -> Offset | None:
@@ -125,4 +165,8 @@ def read(text: str) -> Offset | None:
     for part in found[3].split(".")[1:]:
         mark, seq, rev = part.split(":")
         reached[mark] = Reached(int(seq), int(rev))
-    return Offset(found[1], reached, int(found[2]) if found[2] else None)
+    readers: dict[str, int] = {}
+    for part in found[4].split("~")[1:]:
+        reader, _, cursor = part.partition(":")
+        readers[reader] = max(int(cursor), readers.get(reader, 0))
+    return Offset(found[1], reached, int(found[2]) if found[2] else None, readers)

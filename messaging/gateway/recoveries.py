@@ -123,8 +123,7 @@ class Recoveries:
             except (RoomNotFound, PermissionDenied):
                 return False
             missed.append(Missed(conversation, known))
-        reads = given.reads if reached else None
-        comeback.resume(tuple(missed), frozenset(told), self._now() if reads is None else reads)
+        comeback.resume(tuple(missed), frozenset(told), given, self._now())
         return count <= MAX_MISSED
 
     def _now(self) -> int:

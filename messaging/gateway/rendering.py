@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from messaging.domain.events import ConversationEvent, Event, conversation_of
+from messaging.domain.events import ConversationEvent, Event, MessagesRead, conversation_of
 from messaging.domain.models import Kind
-from messaging.gateway.offset import Point, Trail
+from messaging.gateway.offset import Point, Told, Trail, told
 from messaging.gateway.transport import Wire
 
 if TYPE_CHECKING:
@@ -20,11 +20,25 @@ class Rendering:
     `reads` is up to when they have been told what others read.
     """
 
-    __slots__ = ("_ended", "_event", "_here", "_pair", "_reads", "_shared", "_tag", "_texts", "_wire")
+    __slots__ = (
+        "_ended",
+        "_event",
+        "_here",
+        "_pair",
+        "_read",
+        "_reads",
+        "_shared",
+        "_tag",
+        "_texts",
+        "_wire",
+    )
 
     def __init__(self, event: Event, here: Point | None = None, reads: int = 0) -> None:
         self._event = event
         self._reads = reads
+        self._read: Told | None = None
+        if here is not None and isinstance(event, MessagesRead):
+            self._read = told(event.conversation.id, event.reader.id, event.cursor, event.at)
         self._here = here
         self._pair = isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
@@ -40,6 +54,8 @@ class Rendering:
         if here is not None and trail is not None:
             trail.reach(here)
             trail.read_up_to(self._reads)
+            if self._read is not None:
+                trail.told(self._read)
             if not trail.alone or trail.reads != self._reads:
                 return ended(wire, self._plain(session), trail.offset)
             tag = trail.tag

@@ -7,7 +7,7 @@ have been, and the client gets no answer, for it did not ask.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from messaging.domain.events import MessageSent, MessagesRead
 from messaging.domain.models import Message, Position
 from messaging.gateway.comeback import Missed
 from messaging.gateway.farewell import FAULT, UNAVAILABLE
-from messaging.gateway.offset import mark_of, milliseconds, point
+from messaging.gateway.offset import mark_of, point, reader_mark_of
 from messaging.service.changes import change_events
 from messaging.service.missed_reads import reads_since
 from messaging.service.policy import MISSED_PAGE
@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 class Resuming:
     """One session's way back into all that it had joined."""
 
-    def __init__(self, gateway: Gateway, session: Session, missed: tuple[Missed, ...]) -> None:
+    def __init__(
+        self, gateway: Gateway, session: Session, missed: tuple[Missed, ...], readers: Mapping[str, int]
+    ) -> None:
         self._gateway = gateway
         self._session = session
         self._missed = missed
+        self._readers = readers
+        """Up to where the client was told that others read, by their marks, past the time in its trail."""
         self._told: dict[int, int] = {}
         """The messages that were told as they were then, and the rev of the last change in that."""
 
@@ -96,8 +100,8 @@ class Resuming:
         return Position(seq, rev), len(page) == MISSED_PAGE or rev < joining.since_rev
 
     async def _tell_reads(self, joinings: Sequence[Joining], positions: Sequence[Position]) -> None:
-        """Tell what others read, over all conversations in its order, so that with each of them it is known
-        up to when the client has heard of all. Reads of messages that are still to come, come with them."""
+        """Tell what others read, over all conversations in its order. Reads of messages that are still to
+        come, come with them."""
         trail = self._session.trail
         if trail is None:
             return
@@ -109,11 +113,10 @@ class Resuming:
             for event in events
             if event.cursor <= position.seq
         ]
-        trail.whole = True  # each of these says up to when
         for event, joining in sorted(told, key=lambda each: each[0].at):
             joining.reads[event.reader.id] = max(event.cursor, joining.reads.get(event.reader.id, 0))
-            here = trail.point(event.conversation.id)
-            self._session.write_missed(event, here, reads=milliseconds(event.at))
+            if event.cursor > self._readers.get(reader_mark_of(event.conversation.id, event.reader.id), 0):
+                self._session.write_missed(event, trail.point(event.conversation.id))
 
     async def _reads(self, missed: Missed, since: datetime) -> Sequence[MessagesRead]:
         return await reads_since(self._gateway.ctx, missed.conversation, since, limit=MISSED_PAGE)

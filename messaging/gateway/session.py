@@ -37,7 +37,6 @@ from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Authenticated, Joined, Left, Missed, Reply, Sent
 from messaging.gateway.catching_up import CatchingUp
 from messaging.gateway.comeback import Comeback
-from messaging.gateway.comeback import Missed as MissedThere
 from messaging.gateway.farewell import REMOVED, SLOW, UNAVAILABLE, UNSIGNED, Farewell
 from messaging.gateway.joining import Join
 from messaging.gateway.offset import Point
@@ -162,7 +161,7 @@ class Session:
         await self._gateway.started(self)
         if self.farewell is None:
             if self.comeback is not None and self.comeback.missed is not None:
-                self._worker = self._gateway.tasks.start(self._resume(self.comeback.missed))
+                self._worker = self._gateway.tasks.start(self._resume(self.comeback))
             self._take_all(self.wire.dialect.greeting(self.device or "", self._after))
 
     def take(self, frame: Frame, ref: object | None = None) -> bool:
@@ -252,13 +251,12 @@ class Session:
         for text in texts:
             write(text)
 
-    def write_missed(self, event: Event, here: Point | None, *, reads: int = 0) -> None:
-        """Write an event that happened while the client was away; it does not count, like history. `reads` is
-        up to when the client knows with it what others read."""
+    def write_missed(self, event: Event, here: Point | None) -> None:
+        """Write an event that happened while the client was away; it does not count, like history."""
         if self._sent_away:
             return
         write = self._transport.write_history if self.signed_in else self.push
-        for text in Rendering(event, here, reads).texts(self):
+        for text in Rendering(event, here).texts(self):
             write(text)
 
     async def drained(self) -> None:
@@ -342,10 +340,10 @@ class Session:
         if self._worker is None and self._pending:
             self._worker = self._gateway.tasks.start(self._work())
 
-    async def _resume(self, missed: tuple[MissedThere, ...]) -> None:
+    async def _resume(self, comeback: Comeback) -> None:
         """Tell what was missed, before anything that the client asks. Not in `start`: who polls only polls on
         once that has returned, and takes nothing of it before."""
-        await Resuming(self._gateway, self, missed).run()
+        await Resuming(self._gateway, self, comeback.missed or (), comeback.readers).run()
         await self._work()
 
     async def _work(self) -> None:

@@ -17,7 +17,7 @@ from messaging.domain.commands import (
     RemoveMember,
 )
 from messaging.domain.errors import Unavailable
-from messaging.domain.events import MemberAdded, MessagesRead
+from messaging.domain.events import MemberAdded, MessageSent, MessagesRead
 from messaging.domain.models import Identity, Membership, Position, Profile
 from messaging.gateway import comparison
 from messaging.gateway.farewell import UNAVAILABLE
@@ -243,6 +243,23 @@ async def test_who_was_added_to_a_group_is_found_at_once_by_their_position(
     assert (await alice.say("g", "news"))["success"]
     await street.other.gateway.hub.compare()
     await until(lambda: groups(desk) == ["news"])
+
+
+async def test_a_read_that_comes_before_its_message_waits_for_it_and_shows_that_it_is_missing(
+    street: House,
+) -> None:
+    await group(street.one, "alice", "bob")
+    alice, phone = await street.one.connect("alice"), await street.one.connect("bob")
+    desk = await street.other.connect("bob")
+    await desk.join("g")
+    street.one.bus.loses = lambda event: isinstance(event, MessageSent)
+    assert (await alice.say("g"))["success"]
+    assert (await phone.call("mark-conversation-as-read", conversationId="g"))["success"]
+    await until(lambda: bool(desk.of("message-read")))
+    assert [name for name in desk.names if name in ("new-message", "message-read")] == [
+        "new-message",
+        "message-read",
+    ]
 
 
 async def test_a_read_that_nobody_told_of_is_found_by_comparing(street: House) -> None:

@@ -9,8 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.domain.commands import PutConversation
-from messaging.gateway.offset import MAX_OFFSET_CHARACTERS, Reached, Trail, mark_of, point, read
+from messaging.gateway.offset import (
+    MAX_OFFSET_CHARACTERS,
+    MAX_RECENT_READS,
+    Reached,
+    Told,
+    Trail,
+    mark_of,
+    point,
+    read,
+    reader_mark_of,
+    told,
+)
 from tests.gateway.house import built
+from tests.stores.build import T0
 
 IDS = st.text(min_size=1, max_size=128)
 NUMBERS = st.integers(min_value=0, max_value=2**53 - 1)
@@ -52,6 +64,22 @@ def test_a_history_takes_nobody_back_behind_what_they_were_told() -> None:
     assert trail.offset == f"a0.{mark_of('7')}:9:2"
     trail.leave("7")
     assert trail.offset == "a0"
+
+
+def test_the_last_reads_stand_in_an_offset_until_all_from_their_time_are_known() -> None:
+    trail = Trail("a", 1_000)
+    for number in range(MAX_RECENT_READS):
+        trail.told(Told(2_000 + number, told("7", f"u{number}", number, T0).text))
+    found = read(trail.offset)
+    assert found is not None
+    assert (found.reads, len(found.readers)) == (1_000, MAX_RECENT_READS)
+    assert found.readers[reader_mark_of("7", "u3")] == 3
+    trail.told(told("7", "one more", 9, T0))
+    assert trail.reads == 2_000, "the first is known by its time now"
+    trail.read_up_to(2_000 + MAX_RECENT_READS)
+    found = read(trail.offset)
+    assert found is not None
+    assert found.readers == {reader_mark_of("7", "one more"): 9}
 
 
 async def test_what_is_told_in_a_conversation_ends_with_the_place_reached_in_all_that_was_joined() -> None:
