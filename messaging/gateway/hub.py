@@ -151,8 +151,9 @@ class Hub:
             self._drop_standing(follower, conversation_id)
 
     async def _load(self, follower: Follower) -> None:
-        await self._bus.subscribe(user_topic(follower.user_id))
+        # First of all: what comes from now on is news to clients, who may have listed what was before.
         position = await self._personal.position(follower.user_id)
+        await self._bus.subscribe(user_topic(follower.user_id))
         follower.hidden = await self._ctx.store.blocked_with(follower.user_id)
         memberships = await self._ctx.store.memberships(follower.user_id)
         if self.followers.get(follower.user_id) is not follower:

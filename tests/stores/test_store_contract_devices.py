@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging.domain.ids import INBOX
 from messaging.domain.models import Position
 from messaging.service.ports import Store
 from tests.stores.build import Database, conversation, fresh_id, member, over_lasting, over_shared
@@ -128,6 +129,13 @@ async def test_invitations_and_positions_are_there_for_the_next_store(
 
 
 # --- positions of devices -------------------------------------------------------------------------------
+
+
+async def test_where_a_device_stands_in_what_concerns_the_user_alone_is_kept_too(store: Store) -> None:
+    await keep_all(store, "alice", "phone", {INBOX: 7, "c": 3, "nowhere": 9})
+    assert await seqs(store, "alice", "phone") == {INBOX: 7, "c": 3}
+    await keep_all(store, "alice", "phone", {INBOX: 5})
+    assert await seqs(store, "alice", "") == {INBOX: 7, "c": 3}
 
 
 async def test_a_device_that_never_kept_positions_has_none(store: Store) -> None:
