@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -330,3 +331,22 @@ async def test_edits_deletions_reactions_and_reads_come_back_too(stage: Stage, p
         proxy.cut()
     else:
         pytest.fail("what was missed was told again")
+
+
+@pytest.mark.parametrize(
+    ("query", "agent", "takes"),
+    [
+        ("EIO=4&transport=websocket", "a browser", True),
+        ("transport=websocket&EIO=4", "", False),
+        ("EIO=4&transport=websocket", "Dart/3.5 (dart:io)", False),
+    ],
+)
+async def test_a_client_that_cannot_take_offsets_is_known_by_its_first_request(
+    stage: Stage, query: str, agent: str, takes: bool
+) -> None:
+    url = f"{stage.servers[0].url}/socket.io/?{query}"
+    async with stage.http.ws_connect(url, headers={"User-Agent": agent}) as ws:
+        await ws.receive_str()
+        await ws.send_str("40/messaging," + json.dumps({"token": token(new_id())}))
+        answer = json.loads((await ws.receive_str()).removeprefix("40/messaging,"))
+    assert ("pid" in answer) is takes

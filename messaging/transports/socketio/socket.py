@@ -280,16 +280,14 @@ class EngineSocket(AsyncSocket):
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Speak WebSocket from the start, or go over to it from polling."""
-        upgrade = self.connected
-        if self.upgraded or self.upgrading or self.closed:
+        if self.closed:
             raise Refused.bad_request()
-        self.upgrading = upgrade
+        if self.upgraded or self.upgrading:
+            # Not refused: the reference implementation closes it, and its suite knows no error here.
+            return await (await self._accepted(request)).finish()
+        upgrade = self.upgrading = self.connected
         try:
-            line = await Line.accept(
-                request,
-                max_frame_bytes=self._limits.max_frame_bytes,
-                protocols=self.handshake.subprotocols,
-            )
+            line = await self._accepted(request)
         except BaseException:
             self.upgrading = False
             raise
@@ -299,6 +297,10 @@ class EngineSocket(AsyncSocket):
         self._go_over(line)
         await self._read(line)
         return await line.finish()
+
+    async def _accepted(self, request: web.Request) -> Line:
+        limit, protocols = self._limits.max_frame_bytes, self.handshake.subprotocols
+        return await Line.accept(request, max_frame_bytes=limit, protocols=protocols)
 
     def _go_over(self, line: Line) -> None:
         self._line = line

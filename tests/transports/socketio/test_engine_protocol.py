@@ -203,8 +203,8 @@ async def test_requests_for_an_upgraded_session_do_it_no_harm(
     assert await ws.next() == "4over"
     assert (await client.get())[0] == 400
     assert (await client.post("4late"))[0] == 400
-    with pytest.raises(aiohttp.WSServerHandshakeError):
-        await RawWebSocket.open(http, app.url, ENGINE, sid=client.sid)
+    second = await RawWebSocket.open(http, app.url, ENGINE, sid=client.sid)
+    assert await second.closed() == 1000
     await ws.send("4still here")
     assert await ws.next() == "4still here"
 
