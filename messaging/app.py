@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,8 @@ from messaging.backplanes import Backplane
 from messaging.dialects import NAMESPACES, SOCKETS
 from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
+from messaging.files import open_files
+from messaging.gateway.chores import Chore
 from messaging.gateway.gateway import Gateway
 from messaging.gateway.metrics import Metrics
 from messaging.jwks import FETCH_SECONDS, Jwks
@@ -29,8 +33,10 @@ from messaging.service import policy
 from messaging.service.context import Context, make_context
 from messaging.service.hooks import TYPES
 from messaging.service.ports import Store, StoreRefused
+from messaging.service.ports_uploads import Files
 from messaging.service.setting_up import set_up
-from messaging.settings import Settings
+from messaging.service.uploads import collect
+from messaging.settings import IN_MEMORY, Settings
 from messaging.stores.gathered import gathered
 from messaging.stores.measured import measured
 from messaging.tokens import JsonWebTokens, mint
@@ -46,6 +52,7 @@ from messaging.transports.socketio.factory import create_socketio, mount
 from messaging.transports.socketio.gateway import GatewayNamespace
 from messaging.transports.socketio.wire import SocketIoWire
 from messaging.transports.tracing import traced
+from messaging.transports.uploads import Uploads
 from messaging.transports.websocket import WebSockets
 from messaging.webhooks.delivery import Deliveries
 from messaging.webhooks.payload import key_of
@@ -57,6 +64,7 @@ DEMO_USERS = ("alice", "bob")
 DEMO_GROUP = "1"
 _DEMO_DAYS = 7
 _REOPEN_SECONDS = 1.0
+_COLLECT_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger("messaging.app")
@@ -98,6 +106,20 @@ def open_store(settings: Settings) -> Store:
             ) from error
     url = settings.mongodb_uri or str(settings.database_path)
     return stores.open_store(url, ids=IdSource(now).next)
+
+
+def open_upload_files(settings: Settings) -> Files:
+    """What keeps the bytes of uploads. Connects to nothing yet."""
+    return open_files(
+        url=settings.uploads_url, mongodb_uri=settings.mongodb_uri, folder=_uploads_folder(settings)
+    )
+
+
+def _uploads_folder(settings: Settings) -> Path:
+    """Where uploads are kept while the database is SQLite; of one in memory, where nobody looks for them."""
+    if settings.database_path == IN_MEMORY:
+        return Path(tempfile.gettempdir()) / f"messaging-uploads-{os.getpid()}"
+    return settings.database_path.parent / f"{settings.database_path.name}.uploads"
 
 
 def open_backplane(settings: Settings) -> Backplane:
@@ -152,6 +174,8 @@ class Service:
         )
         if self.telemetry is not None:
             self.gateway.around = self.telemetry.command
+        self.files = open_upload_files(settings)
+        self.collection = Chore(self.store, "collect uploads", _COLLECT_SECONDS, self._collect)
         self.pusher = _pusher(settings, self.ctx, self.metrics, push_out, key) if key else None
         if self.pusher is not None:
             self.gateway.observers.append(self.pusher.offer)
@@ -177,8 +201,13 @@ class Service:
             open_metrics=self.settings.development,
             neighbours=self.neighbours,
         )
-        app.add_routes([*operations.routes(), *rest.routes()])
+        uploads = Uploads(self.gateway, rest, self.files, max_bytes=self.settings.max_upload_bytes)
+        app.on_cleanup.append(uploads.close)
+        app.add_routes([*operations.routes(), *rest.routes(), *uploads.routes()])
         return app
+
+    async def _collect(self) -> bool:
+        return await collect(self.ctx, self.files)
 
     async def meet(self, runner: web.AppRunner) -> None:
         """Let the neighbours, if there are any, see this process's figures and hand connections over."""
@@ -238,7 +267,9 @@ class Service:
             self.webhooks.start()
         if self.pusher is not None:
             self.pusher.start()
+        self.collection.start()
         yield
+        await self.collection.close()
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await self.gateway.close()
@@ -251,6 +282,7 @@ class Service:
         if self.pusher is not None:
             await self.pusher.close()
         await self.backplane.close()
+        await self.files.close()
         await self.store.close()
 
     async def _open_store(self) -> None:
@@ -260,6 +292,7 @@ class Service:
         while True:
             try:
                 await self.store.open()
+                await self.files.open()
                 await set_up(self.ctx, rooms=rooms, group=demo)
                 await self.gateway.sending_away.compare()
             except Unavailable as error:
@@ -321,6 +354,7 @@ def _context(
             presence=settings.presence,
             presence_max_members=settings.presence_max_members,
             offline_queue_limit=settings.offline_queue_limit,
+            upload_quota_bytes=settings.upload_quota_bytes,
         ),
     )
 

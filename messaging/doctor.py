@@ -6,7 +6,8 @@ import asyncio
 import os
 import platform
 import re
-from collections.abc import Callable, Coroutine, Iterator
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from messaging import __version__, logs, supervisor
@@ -17,6 +18,7 @@ from messaging.domain.events import Announcement
 from messaging.jwks import FETCH_SECONDS, Jwks
 from messaging.outgoing.client import MAX_ANSWER_BYTES, Outgoing
 from messaging.service.ports import Store
+from messaging.service.ports_uploads import Files
 from messaging.settings import Settings, SettingsError, read_settings, unknown_names
 
 CHECK_SECONDS = 15.0
@@ -40,6 +42,7 @@ def examine() -> Iterator[str]:
     yield from _about(settings)
     logs.set_up("text", "CRITICAL")  # what a check finds is told here, once
     yield from _storage(settings)
+    yield from _uploads(settings)
     yield from _redis(settings)
     yield from _keys(settings)
     yield from _webhook(settings)
@@ -110,6 +113,15 @@ def _storage(settings: Settings) -> Iterator[str]:
         return await check_store(app.open_store(settings))
 
     yield _outcome("storage", check, mend)
+
+
+def _uploads(settings: Settings) -> Iterator[str]:
+    async def check() -> str:
+        from messaging import app
+
+        return await check_files(app.open_upload_files(settings))
+
+    yield _outcome("uploads", check, "check UPLOADS_URL, or that the folder of DATABASE_PATH can be written")
 
 
 def _redis(settings: Settings) -> Iterator[str]:
@@ -184,6 +196,22 @@ async def check_store(store: Store) -> str:
         return await store.about()
     finally:
         await store.close()
+
+
+async def check_files(files: Files) -> str:
+    """What keeps uploads, if it takes a file and gives it up again."""
+
+    async def checked() -> AsyncIterator[bytes]:
+        yield b"checked"
+
+    name = f"doctor-{secrets.token_hex(8)}"
+    try:
+        await files.open()
+        await files.write(name, checked())
+        await files.delete(name)
+    finally:
+        await files.close()
+    return f"{files.kind}, takes files"
 
 
 async def check_backplane(backplane: Backplane) -> None:

@@ -175,6 +175,15 @@ def _vapid_subject(text: str) -> str:
     return text
 
 
+def _object_storage(text: str) -> str:
+    if importlib.util.find_spec("obstore") is None:
+        raise ValueError("needs obstore: pip install messaging-server[s3]")
+    schemes = ("s3://", "gs://", "az://", "https://", "file://")
+    if not text.startswith(schemes) or any(character.isspace() for character in text):
+        raise ValueError(f"must be a URL that begins with one of {', '.join(schemes)}")
+    return text
+
+
 def _webhook_secret(text: str) -> str:
     if len(key_of(text.strip())) < MIN_WEBHOOK_SECRET_BYTES:
         raise ValueError(f"must have at least {MIN_WEBHOOK_SECRET_BYTES} bytes")
@@ -281,6 +290,12 @@ class Settings:
     presence_grace_seconds: float = _setting(5.0, _seconds(3_600))
     presence_max_members: int = _setting(100, _whole(0))
     default_rooms: tuple[str, ...] = _setting(("general",), _Parsed(_room_names))
+
+    uploads_url: str | None = _setting(None, _Parsed(_object_storage), secret=True)
+    """Object storage for uploads; needs the extra `s3`. Else they are kept with everything else."""
+    max_upload_bytes: int = _setting(10 * 1024 * 1024, _whole(1))
+    upload_quota_bytes: int = _setting(1024 * 1024 * 1024, _whole(0))
+    """What the uploads of one user may take together."""
 
     rate_limit_ws_chat: str = _setting("10/minute;100/hour", _Parsed(_rules))
     rate_limit_messages: str = _setting("60/10 seconds;2000/hour", _Parsed(_rules))

@@ -19,6 +19,7 @@ FLOORS = {
     "service": 2,
     "outgoing": 3,
     "tokens": 3,
+    "files": 3,
     "stores": 3,
     "backplanes": 3,
     "dialects": 3,

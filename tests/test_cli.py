@@ -167,9 +167,10 @@ def test_the_doctor_tells_what_cannot_be_reached_and_how_to_mend_it(tmp_path: Pa
         REDIS_URL="redis://:hunter23@127.0.0.1:1",
     )
     assert found.returncode == 1
-    storage, cache = [line for line in found.stdout.splitlines() if line.startswith("wrong: ")]
+    storage, uploads, cache = [line for line in found.stdout.splitlines() if line.startswith("wrong: ")]
     assert storage.startswith("wrong: storage: ")
     assert "MONGODB_URI" in storage
+    assert uploads.startswith("wrong: uploads: ")
     assert cache.startswith("wrong: Redis: ")
     assert "REDIS_URL" in cache
     assert "hunter" not in found.stdout + found.stderr

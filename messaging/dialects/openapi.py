@@ -98,7 +98,14 @@ def _operation(route: Route[Any]) -> Document:
 
 def _static(page: Page) -> Document:
     answered = {"description": page.summary, "content": {page.media: {"schema": page.answer}}}
-    return _base(page) | {"responses": {"200": answered, "default": _REFUSED}}
+    status = "201" if page.takes else "200"
+    told = _base(page) | {"responses": {status: answered, "default": _REFUSED}}
+    if page.asks:
+        told["parameters"] = list(page.asks)
+    if page.takes:
+        content = {media: {"schema": schema} for media, schema in page.takes.items()}
+        told["requestBody"] = {"required": True, "content": content}
+    return told
 
 
 def _base(row: Route[Any] | Page) -> Document:

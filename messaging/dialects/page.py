@@ -135,6 +135,9 @@ def _sample(message: Document) -> str:
 
 
 def _resolved(reference: Document, document: Document) -> Document:
+    """What is referred to, or the schema itself where it is no reference."""
+    if "$ref" not in reference:
+        return reference
     found = document
     for step in reference["$ref"].removeprefix("#/").split("/"):
         found = found[step]
@@ -169,11 +172,12 @@ def _route(place: str, name: str, operation: Document, document: Document) -> st
     parameters = operation.get("parameters", [])
     for where, heading in (("path", "In the path"), ("query", "In the query")):
         parts += part(heading, fields(_parameters([p for p in parameters if p["in"] == where])))
-    if "requestBody" in operation:
-        content = operation["requestBody"]["content"]["application/json"]
-        parts += part("Example", example(content["example"]))
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if "example" in content:
+            parts += part("Example", example(content["example"]))
         parts += part("Body", fields(_resolved(content["schema"], document)))
-    for media, content in operation["responses"]["200"]["content"].items():
+    answered = next(iter(operation["responses"].values()))
+    for media, content in answered["content"].items():
         answer = fields(content["schema"], sent=True)
         parts += part("Answer", answer if media == "application/json" else f"<p>{escape(media)}</p>")
     return folded(place, "", shown, operation["summary"] + ".", parts)

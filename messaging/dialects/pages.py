@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from messaging.dialects.answers import TEXT, shape
 from messaging.dialects.rest import Page, Who
+from messaging.dialects.uploads import UPLOAD_PAGES
 
 PAGES = (
     Page(
@@ -64,4 +65,5 @@ PAGES = (
         media="text/html",
         answer=TEXT,
     ),
+    *UPLOAD_PAGES,
 )

@@ -67,6 +67,10 @@ class Page:
     summary: str
     media: str = "application/json"
     answer: Payload = field(default_factory=dict)
+    takes: Mapping[str, Payload] = field(default_factory=dict)
+    """What may be sent, by media type."""
+    asks: tuple[Payload, ...] = ()
+    """Parameters, as OpenAPI has them."""
 
 
 class Writing(Protocol):

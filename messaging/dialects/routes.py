@@ -12,6 +12,7 @@ from messaging.dialects.routes_admin import ADMIN_ROUTES
 from messaging.dialects.routes_exports import EXPORT_ROUTES
 from messaging.dialects.routes_moderation import MODERATION_ROUTES
 from messaging.dialects.routes_push import PUSH_ROUTES
+from messaging.dialects.uploads import UPLOAD_ROUTES
 from messaging.domain.commands import (
     ChangeConversation,
     Command,
@@ -391,6 +392,7 @@ ROUTES: tuple[Route[Any], ...] = (
         place=bodies.ThisUser(),
     ),
     *ADMIN_ROUTES,
+    *UPLOAD_ROUTES,
     *personal.ROUTES,
     *MODERATION_ROUTES,
     *EXPORT_ROUTES,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from messaging.domain.models import Attachment, ContentType, Identity, Kind, Profile, Role, Status
+from messaging.domain.uploads import Upload
 from messaging.domain.values import dataclass
 
 MAX_PAGE = 200
@@ -515,6 +516,44 @@ class UnsubscribePush:
     endpoint: str
 
 
+# --- uploads -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginUpload:
+    """Make room for a file that is about to come."""
+
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishUpload:
+    """A file has come, and is what `upload` says of it."""
+
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonUpload:
+    """A file did not come after all."""
+
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetUpload:
+    """An upload, to read it."""
+
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetUploadLink:
+    """A link to an upload for where no token can be sent along."""
+
+    upload_id: str
+
+
 Command = (
     JoinConversation
     | LeaveConversation
@@ -568,4 +607,9 @@ Command = (
     | GetPushKey
     | SubscribePush
     | UnsubscribePush
+    | BeginUpload
+    | FinishUpload
+    | AbandonUpload
+    | GetUpload
+    | GetUploadLink
 )

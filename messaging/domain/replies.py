@@ -23,6 +23,7 @@ from messaging.domain.models import (
 )
 from messaging.domain.moderation import BlockView, Report, ReportView
 from messaging.domain.pushing import Subscription
+from messaging.domain.uploads import Upload
 from messaging.domain.values import dataclass
 
 
@@ -313,6 +314,21 @@ class Stats:
     processes: tuple[ProcessView, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadReply:
+    """An upload."""
+
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLink:
+    """A path from the server's root that shows an upload, and until when."""
+
+    path: str
+    expires_at: datetime
+
+
 Reply = (
     Done
     | Joined
@@ -347,4 +363,6 @@ Reply = (
     | Pong
     | ConnectionList
     | Stats
+    | UploadReply
+    | UploadLink
 )

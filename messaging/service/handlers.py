@@ -25,6 +25,7 @@ from messaging.service import (
     reports,
     searching,
     sending,
+    uploads,
     users,
 )
 from messaging.service.context import Context, Result
@@ -85,4 +86,9 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.GetPushKey: pushing.get_push_key,
     commands.SubscribePush: pushing.subscribe_push,
     commands.UnsubscribePush: pushing.unsubscribe_push,
+    commands.BeginUpload: uploads.begin_upload,
+    commands.FinishUpload: uploads.finish_upload,
+    commands.AbandonUpload: uploads.abandon_upload,
+    commands.GetUpload: uploads.get_upload,
+    commands.GetUploadLink: uploads.get_upload_link,
 }

@@ -33,3 +33,5 @@ class Policy:
     presence_max_members: int = 100
     offline_queue_limit: int = 500
     """How many missed messages, and notifications, a device is given when it comes back, at the most."""
+    upload_quota_bytes: int = 1024 * 1024 * 1024
+    """How much the uploads of one user may take together."""

@@ -47,6 +47,7 @@ from messaging.service.finding import Finding
 from messaging.service.ports_inbox import Inbox
 from messaging.service.ports_moderation import Moderation
 from messaging.service.ports_push import Subscriptions
+from messaging.service.ports_uploads import Uploads
 
 Clock = Callable[[], datetime]
 """Gives the time: aware UTC, whole milliseconds."""
@@ -56,7 +57,7 @@ class StoreRefused(Exception):
     """The storage cannot be used as it is set up. The text says why, and how to mend it."""
 
 
-class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Protocol):
+class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Uploads, Protocol):
     """Keeps users, conversations, members, messages and reads; and what concerns one user alone.
 
     Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:

@@ -38,6 +38,7 @@ from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Done, Sent
 from messaging.service.context import Context, Outcome, Seat
 from messaging.service.limits import count_send, drops_signal, uncount_send
+from messaging.service.uploads import attach, uploads_in
 
 Then = Callable[[Outcome | Exception], None]
 """Hears what a command led to, or why it was not carried out."""
@@ -59,13 +60,16 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     first = first or await _limited(ctx, actor, conversation, sender, command)
     if first is not None:
         return first
+    message_id = ctx.ids.next(ctx.clock())
     try:
         await _begin_direct(ctx, conversation)
+        if uploads_in(command.attachments):
+            await attach(ctx, actor, command.attachments, conversation.id, message_id)
     except BaseException:
         uncount_send(ctx, actor)
         raise
     sent: Future[Outcome] = asyncio.get_running_loop().create_future()
-    _queue(ctx, actor, conversation, sender, command, partial(_settle, sent))
+    _queue(ctx, actor, conversation, sender, command, partial(_settle, sent), message_id)
     return sent
 
 
@@ -74,7 +78,7 @@ def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -
     happened; `send_message` is to do it, or to say why not. `then` hears of the outcome, or of the error."""
     if command.conversation_id is None or command.reply_to is not None or actor.service:
         return False
-    if command.system or command.sender_id is not None:
+    if command.system or command.sender_id is not None or uploads_in(command.attachments):
         return False
     seat = ctx.seats.at_hand(command.conversation_id, actor.user_id)
     if seat is None:
@@ -232,11 +236,17 @@ def _settle(sent: Future[Outcome], outcome: Outcome | Exception) -> None:
 
 
 def _queue(
-    ctx: Context, actor: Actor, conversation: Conversation, sender: Profile, command: SendMessage, then: Then
+    ctx: Context,
+    actor: Actor,
+    conversation: Conversation,
+    sender: Profile,
+    command: SendMessage,
+    then: Then,
+    message_id: int | None = None,
 ) -> None:
     now = ctx.clock()
     draft = Draft(
-        id=ctx.ids.next(now),
+        id=ctx.ids.next(now) if message_id is None else message_id,
         conversation_id=conversation.id,
         sender_id=sender.id,
         author=Author.SYSTEM if sender is SYSTEM else Author.USER,

@@ -70,13 +70,14 @@ from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModerat
 from messaging.stores.mongodb_push import PUSH_INDEXES, MongoPush
 from messaging.stores.mongodb_recoveries import MongoRecoveries
 from messaging.stores.mongodb_search import MongoFinding
+from messaging.stores.mongodb_uploads import UPLOAD_INDEXES, MongoUploads
 
 __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRecoveries):
+class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRecoveries, MongoUploads):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -107,7 +108,13 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRec
         hello = await self._client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise NotAReplicaSet
-        for name, indexes in {**INDEXES, **INBOX_INDEXES, **MODERATION_INDEXES, **PUSH_INDEXES}.items():
+        for name, indexes in {
+            **INDEXES,
+            **INBOX_INDEXES,
+            **MODERATION_INDEXES,
+            **PUSH_INDEXES,
+            **UPLOAD_INDEXES,
+        }.items():
             if indexes:
                 await self._database[name].create_indexes(list(indexes))
 

@@ -48,11 +48,14 @@ from messaging.stores.sqlite_moderation import SqliteModeration
 from messaging.stores.sqlite_push import SqlitePush
 from messaging.stores.sqlite_recoveries import SqliteRecoveries
 from messaging.stores.sqlite_schema import DatabaseRefused
+from messaging.stores.sqlite_uploads import SqliteUploads
 
 __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
-class SqliteStore(SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, SqlitePush, SqliteRecoveries):
+class SqliteStore(
+    SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, SqlitePush, SqliteRecoveries, SqliteUploads
+):
     """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
 
     `open` raises DatabaseRefused when another process has the file, or it cannot be used at all.

@@ -212,6 +212,20 @@ CREATE TABLE deliveries (
     PRIMARY KEY (conversation_id, user_id)
 ) WITHOUT ROWID;
 """
+_UPLOADS = """
+CREATE TABLE uploads (
+    id TEXT PRIMARY KEY, user_id TEXT NOT NULL, file_name TEXT NOT NULL, file_size INTEGER NOT NULL,
+    mime_type TEXT NOT NULL, width INTEGER, height INTEGER, thumbnail INTEGER NOT NULL,
+    ready INTEGER NOT NULL, created_at INTEGER NOT NULL, checked_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_user ON uploads (user_id, file_size);
+CREATE INDEX uploads_by_check ON uploads (checked_at);
+CREATE TABLE attached (
+    upload_id TEXT NOT NULL, message_id INTEGER NOT NULL, conversation_id TEXT NOT NULL,
+    PRIMARY KEY (upload_id, message_id)
+) WITHOUT ROWID;
+CREATE TABLE shared_keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
 MIGRATIONS = (
     _FIRST,
     _DUTIES,
@@ -222,6 +236,7 @@ MIGRATIONS = (
     _RECOVERIES,
     _PUSH,
     _DELIVERIES,
+    _UPLOADS,
 )
 """Step n brings a database of version n to n + 1."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 from aiohttp import web
@@ -70,7 +71,7 @@ class Rest:
 
     def _serving(self, route: rest.Route[Any]) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            identity = await self._sign_in(request, in_query=route.download is not None)
+            identity = await self.sign_in(request, in_query=route.download is not None)
             body = await _body(request)
             asked = route.request(request.match_info, request.query, body)
             if asked.command is None:
@@ -100,9 +101,8 @@ class Rest:
 
         What goes wrong after the beginning cuts the connection, so that nobody takes a part for the whole.
         """
-        origin, host = request.headers.get("Origin"), request.headers.get("Host")
-        headers = {**file.headers, **self._origins.headers(origin, host, preflight=False)}
-        response = web.StreamResponse(headers={**headers, "Content-Type": file.writing.media})
+        headers = {**file.headers, **self.cors(request), "Content-Type": file.writing.media}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         try:
             if request.method != "HEAD":
@@ -139,10 +139,7 @@ class Rest:
                 return await handler(request)
             started = time.monotonic()
             response = await self._answered(request, handler)
-            origin, host = request.headers.get("Origin"), request.headers.get("Host")
-            response.headers.update(
-                self._origins.headers(origin, host, preflight=request.method == "OPTIONS")
-            )
+            response.headers.update(self.cors(request))
             logger.info(
                 "HTTP: Method=%s, Path=%s, Status=%d, Duration=%.3fs",
                 request.method,
@@ -170,13 +167,19 @@ class Rest:
         except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
             return _response(rest.refusal(None, self._gateway.refusal_of(error)))
 
-    async def _sign_in(self, request: web.Request, *, in_query: bool = False) -> Identity:
+    async def sign_in(self, request: web.Request, *, in_query: bool = False) -> Identity:
+        """Who asks; `in_query` where the token may also stand in the URL. Raises AuthFailed."""
         token = bearer(request.headers.get("Authorization", ""))
         if not token and in_query:
             token = request.query.get("token", "")
         if not token and self._trusts_cookie(request):
             token = request.cookies.get(COOKIE)
         return await self._entrance.sign_in(token, self._peer(request), REST)
+
+    def cors(self, request: web.Request) -> Mapping[str, str]:
+        """What lets pages of other origins read the answer, where they may."""
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        return self._origins.headers(origin, host, preflight=request.method == "OPTIONS")
 
     def _trusts_cookie(self, request: web.Request) -> bool:
         if request.method in _READING:

@@ -90,10 +90,13 @@ from messaging.domain.replies import (
     Sent,
     Stats,
     SubscriptionReply,
+    UploadLink,
+    UploadReply,
     UserList,
     UserReply,
     UserStatus,
 )
+from messaging.domain.uploads import Upload
 
 NOW = datetime(2025, 10, 23, 9, 30, 0, 120_000, tzinfo=UTC)
 NOW_TEXT = "2025-10-23T09:30:00.120Z"
@@ -206,6 +209,7 @@ NOTICES = (
     ),
 )
 BLOCK = BlockView(block=Block(user_id="5", blocked_id="bob", at=NOW), profile=BOB)
+UPLOAD = Upload(id="u" * 22, user_id="alice", file_name="a.png", ready=True, created_at=NOW)
 REPORT = Report(
     id=7,
     message_id=123,
@@ -396,6 +400,8 @@ def replies() -> list[Reply]:
         PushKey(public_key=None),
         SubscriptionReply(subscription=BROWSER, created=True),
         SubscriptionReply(subscription=BROWSER),
+        UploadReply(upload=UPLOAD),
+        UploadLink(path=f"{UPLOAD.path}?expires=1&signature=x", expires_at=UPLOAD.created_at),
         Pong(),
         ConnectionList(connections=(CONNECTION, replace(CONNECTION, device="phone")), next="5/ab/1"),
         ConnectionList(connections=()),

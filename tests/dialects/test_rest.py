@@ -30,6 +30,7 @@ from messaging.domain.commands import (
     GetConversation,
     GetStats,
     GetStatus,
+    GetUploadLink,
     GetUser,
     ListConnections,
     ListConversations,
@@ -197,6 +198,7 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ("getStats", {}, {}, None, GetStats()),
     ("disconnectUser", {"id": "5"}, {}, None, DisconnectUser(user_id="5")),
     ("disconnectUser", {"id": "5"}, {}, {"revoke": False}, DisconnectUser(user_id="5", revoke=False)),
+    ("getUploadLink", {"id": "u1"}, {}, None, GetUploadLink(upload_id="u1")),
     *personal_rows.REQUESTS,
 ]
 

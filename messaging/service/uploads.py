@@ -1,0 +1,214 @@
+"""Uploads: who may send how much, who may see them, which messages they belong to, and what is collected."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from messaging.domain import ids
+from messaging.domain.commands import (
+    AbandonUpload,
+    Actor,
+    BeginUpload,
+    FinishUpload,
+    GetUpload,
+    GetUploadLink,
+)
+from messaging.domain.errors import ClientError, InvalidFormat, MessageNotFound, PayloadTooLarge
+from messaging.domain.models import Attachment
+from messaging.domain.permissions import Action, permit
+from messaging.domain.replies import Done, UploadLink, UploadReply
+from messaging.domain.uploads import Attached, Upload, clean_file_name, is_upload_id, upload_of
+from messaging.service.context import Context, Outcome
+from messaging.service.limits import count_query
+from messaging.service.ports_uploads import Files
+
+LINK_SECONDS = 3_600
+"""How long a signed link can be used, at least; at most twice as long, so that a page that asks again gets
+the same link, and browsers find the picture in their cache."""
+UNATTACHED_LIFE = timedelta(days=1)
+CHECK_EVERY = timedelta(hours=1)
+_IN_FLIGHT = timedelta(minutes=10)
+"""An upload is attached before its message is stored; for so long nobody asks where that is."""
+_COLLECTED_AT_ONCE = 50
+_KEY = "uploads"
+_ID_BYTES = 16
+
+
+# --- sending ---
+
+
+async def begin_upload(ctx: Context, actor: Actor, command: BeginUpload) -> Outcome:
+    """Room for a file that is about to come; PayloadTooLarge where the user has used theirs up."""
+    await count_query(ctx, actor)
+    await _check_quota(ctx, actor, 0)
+    upload = Upload(
+        id=secrets.token_urlsafe(_ID_BYTES),
+        user_id=actor.user_id,
+        file_name=clean_file_name(command.file_name),
+        created_at=ctx.clock(),
+    )
+    await ctx.store.keep_upload(upload)
+    return Outcome(reply=UploadReply(upload=upload))
+
+
+async def finish_upload(ctx: Context, actor: Actor, command: FinishUpload) -> Outcome:
+    """The file is stored, and this is what it turned out to be."""
+    await _check_quota(ctx, actor, command.upload.file_size)
+    upload = replace(command.upload, ready=True)
+    await ctx.store.keep_upload(upload)
+    return Outcome(reply=UploadReply(upload=upload))
+
+
+async def abandon_upload(ctx: Context, actor: Actor, command: AbandonUpload) -> Outcome:
+    """The file did not come, or was refused."""
+    del actor
+    await ctx.store.drop_upload(command.upload_id)
+    return Outcome(reply=Done())
+
+
+async def _check_quota(ctx: Context, actor: Actor, size: int) -> None:
+    """Uploads at the same moment may exceed it by what each of them takes, and no more."""
+    if actor.service:
+        return
+    quota = ctx.policy.upload_quota_bytes
+    used = await ctx.store.uploaded_bytes(actor.user_id)
+    if used + size > quota or used >= quota:
+        raise PayloadTooLarge("You have used up your room for uploads.", limit=quota)
+
+
+# --- looking ---
+
+
+async def get_upload(ctx: Context, actor: Actor, command: GetUpload) -> Outcome:
+    """An upload that the user sent, or that belongs to a message that they may read."""
+    return Outcome(reply=UploadReply(upload=await _readable(ctx, actor, command.upload_id)))
+
+
+async def get_upload_link(ctx: Context, actor: Actor, command: GetUploadLink) -> Outcome:
+    """A path that shows it to whoever has the path, for a while: what an <img> can be given."""
+    upload = await _readable(ctx, actor, command.upload_id)
+    span = 2 * LINK_SECONDS
+    expires = (int(ctx.clock().timestamp()) // LINK_SECONDS) * LINK_SECONDS + span
+    signature = _signature(await ctx.store.shared_key(_KEY), upload.id, expires)
+    path = f"{upload.path}?expires={expires}&signature={signature}"
+    return Outcome(reply=UploadLink(path=path, expires_at=datetime.fromtimestamp(expires, UTC)))
+
+
+async def open_link(ctx: Context, upload_id: str, expires: str, signature: str) -> Upload:
+    """The upload that a signed link shows; MessageNotFound for one that is wrong, or no longer good."""
+    if not (is_upload_id(upload_id) and expires.isascii() and expires.isdigit() and len(expires) < 16):
+        raise _gone()
+    wanted = _signature(await ctx.store.shared_key(_KEY), upload_id, int(expires))
+    if not hmac.compare_digest(wanted.encode(), signature.encode()):
+        raise _gone()
+    if int(expires) < ctx.clock().timestamp():
+        raise _gone()
+    return await _ready(ctx, upload_id)
+
+
+def _signature(key: bytes, upload_id: str, expires: int) -> str:
+    digest = hmac.digest(key, f"{upload_id}:{expires}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+async def _readable(ctx: Context, actor: Actor, upload_id: str) -> Upload:
+    upload = await _ready(ctx, upload_id)
+    if actor.service or upload.user_id == actor.user_id:
+        return upload
+    places = await ctx.store.attached(upload.id)
+    mine = {p.conversation_id for p in places if await _may_read(ctx, actor, p.conversation_id)}
+    if not await _living(ctx, [place for place in places if place.conversation_id in mine]):
+        raise _gone()
+    return upload
+
+
+async def _ready(ctx: Context, upload_id: str) -> Upload:
+    found = await ctx.store.uploads([upload_id]) if is_upload_id(upload_id) else {}
+    upload = found.get(upload_id)
+    if upload is None or not upload.ready:
+        raise _gone()
+    return upload
+
+
+def _gone() -> ClientError:
+    return MessageNotFound("There is no such upload.")
+
+
+async def _may_read(ctx: Context, actor: Actor, conversation_id: str) -> bool:
+    seat = await ctx.seats.find(conversation_id, actor.user_id)
+    try:
+        permit(Action.READ, seat.conversation, seat.role, service=actor.service)
+    except ClientError:
+        return False
+    return True
+
+
+async def _living(ctx: Context, places: Sequence[Attached]) -> list[Attached]:
+    """Those of the places whose message is there, and not deleted."""
+    if not places:
+        return []
+    messages = await ctx.store.messages([place.message_id for place in places])
+    living = {message.id for message in messages.values() if message.deleted_at is None}
+    return [place for place in places if place.message_id in living]
+
+
+# --- attaching ---
+
+
+def uploads_in(attachments: Collection[Attachment]) -> list[str]:
+    """The ids of the uploads that a message names; mostly none."""
+    return [found for each in attachments if (found := upload_of(each.url)) is not None]
+
+
+async def attach(
+    ctx: Context, actor: Actor, attachments: Collection[Attachment], conversation_id: str, message_id: int
+) -> None:
+    """Let a message that is about to be stored have its uploads, if its sender may see them; so they are
+    not collected before it is there."""
+    named = uploads_in(attachments)
+    for upload_id in named:
+        try:
+            await _readable(ctx, actor, upload_id)
+        except MessageNotFound:
+            raise InvalidFormat(
+                "An attachment names an upload that is not there.", field="attachments"
+            ) from None
+    await ctx.store.attach(
+        [
+            Attached(upload_id=upload_id, conversation_id=conversation_id, message_id=message_id)
+            for upload_id in dict.fromkeys(named)
+        ]
+    )
+
+
+# --- collecting ---
+
+
+def thumbnail_of(upload_id: str) -> str:
+    """What the file of an upload's thumbnail is called."""
+    return f"{upload_id}.thumbnail"
+
+
+async def collect(ctx: Context, files: Files) -> bool:
+    """Look at some of the uploads that were not looked at for an hour: forget the messages that are gone, and
+    remove what belongs to none, a day after it came. Whether there may be more."""
+    now = ctx.clock()
+    found = await ctx.store.unchecked_uploads(before=now - CHECK_EVERY, limit=_COLLECTED_AT_ONCE)
+    for upload in found:
+        places = await ctx.store.attached(upload.id)
+        living = await _living(ctx, places)
+        gone = [p for p in places if p not in living and ids.time_of(p.message_id) < now - _IN_FLIGHT]
+        await ctx.store.detach(gone)
+        if len(gone) == len(places) and upload.created_at < now - UNATTACHED_LIFE:
+            await files.delete(thumbnail_of(upload.id))
+            await files.delete(upload.id)
+            await ctx.store.drop_upload(upload.id)  # last, so that nothing is left when this breaks off
+        else:
+            await ctx.store.check_upload(upload.id, at=now)
+    return len(found) == _COLLECTED_AT_ONCE
