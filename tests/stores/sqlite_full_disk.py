@@ -16,7 +16,8 @@ from messaging.domain.models import Message
 from messaging.stores.sqlite import SqliteStore
 from tests.stores.build import conversation, draft, everything, member, send
 
-FULL_BYTES = 200_000
+FULL_BYTES = 600_000
+"""More than an empty database with its log takes, with room to spare."""
 
 
 def limit_files(size: int) -> None:
@@ -39,6 +40,7 @@ async def main(path: str) -> None:
     await store.save(conversation("c"))
     limit_files(FULL_BYTES)
     sent = await fill(store)
+    assert sent, "an empty database alone is no full disk"
     assert list(await everything(store)) == sent, "what was refused is not there, reads go on"
     with pytest.raises(Unavailable):
         await store.save(conversation("c", version=2), put=[member("u" * n) for n in range(1, 900)])
@@ -48,7 +50,7 @@ async def main(path: str) -> None:
     await store.ping()
 
     limit_files(FULL_BYTES * 2)
-    large = store.append([draft("z" * 1_000_000)])
+    large = store.append([draft("z" * 5 * FULL_BYTES)])
     outcomes = await asyncio.gather(large, *(store.ping() for _ in range(20)), return_exceptions=True)
     assert isinstance(outcomes[0], Unavailable)
     assert not any(isinstance(one, ClientError) for one in outcomes[1:]), "small writes found room"
