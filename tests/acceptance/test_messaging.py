@@ -299,7 +299,7 @@ WRONG: list[tuple[str, Json, str]] = [
     ("mark-as-read", {"messageId": "1"}, "MESSAGE_NOT_FOUND"),
     ("join-conversation", {}, "INVALID_FORMAT"),
     ("no-such-command", {}, "INVALID_FORMAT"),
-    ("edit-message", {"messageId": "1", "content": "x"}, "INVALID_FORMAT"),
+    ("edit-message", {"messageId": "1", "content": "x"}, "MESSAGE_NOT_FOUND"),
     ("authenticate", {"token": "bad"}, "AUTH_FAILED"),
 ]
 
