@@ -117,6 +117,9 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
     "editMessage": [("alice", "PATCH /api/messages/<message>", {"content": "x"}, 200, {"message"})],
     "deleteMessage": [("alice", "DELETE /api/messages/<message>", None, 200, {"message"})],
     "listEdits": [("alice", "GET /api/messages/<message>/edits", None, 200, {"edits"})],
+    "listReceipts": [
+        ("alice", "GET /api/messages/<message>/receipts?limit=1", None, 200, {"receipts", "next"})
+    ],
     "putReaction": [("bob", f"PUT /api/messages/<message>/reactions/{THUMB}", None, 200, {"message"})],
     "deleteReaction": [("bob", f"DELETE /api/messages/<message>/reactions/{THUMB}", None, 200, {"message"})],
     "findUsers": [("alice", "GET /api/users?q=1", None, 200, {"users", "next"})],
@@ -210,6 +213,10 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     ],
     "deleteMessage": [("bob", "DELETE /api/messages/<message>", None, 403, "PERMISSION_DENIED")],
     "listEdits": [("bob", "GET /api/messages/<message>/edits", None, 403, "PERMISSION_DENIED")],
+    "listReceipts": [
+        ("bob", "GET /api/messages/<message>/receipts", None, 403, "PERMISSION_DENIED"),
+        ("stranger", "GET /api/messages/<message>/receipts", None, 404, "MESSAGE_NOT_FOUND"),
+    ],
     "putReaction": [
         ("bob", "PUT /api/messages/<message>/reactions/x", None, 400, "INVALID_FORMAT"),
         ("stranger", f"PUT /api/messages/<message>/reactions/{THUMB}", None, 404, "MESSAGE_NOT_FOUND"),
