@@ -1,20 +1,27 @@
-"""Files in MongoDB's GridFS, which all processes share."""
+"""Files in MongoDB's GridFS, which all processes share: a collection of files, and one of their chunks.
+
+Written chunk by chunk here, as the GridFS specification says, since the driver's own writer gathers 32 MB
+before it sends any; read by the driver.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from gridfs import AsyncGridFSBucket, NoFile
-from pymongo import AsyncMongoClient
+from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from messaging.domain.errors import Unavailable
 from messaging.service.ports_uploads import FileGone
 
 DEFAULT_DATABASE = "messaging"
-_CHUNK_BYTES = 128 * 1024
+BUCKET = "uploads"
+CHUNK_BYTES = 512 * 1024
 _SELECTION_MILLISECONDS = 3_000
 
 
@@ -33,26 +40,45 @@ class GridFsFiles:
             appname="messaging uploads",
         )
         database = self._client.get_default_database(DEFAULT_DATABASE)
-        self._bucket = AsyncGridFSBucket(database, bucket_name="uploads", chunk_size_bytes=_CHUNK_BYTES)
+        self._bucket = AsyncGridFSBucket(database, bucket_name=BUCKET)
+        self._files, self._chunks = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"]
 
     async def open(self) -> None:
-        """See `Files.open`. GridFS makes its own indexes with the first file."""
+        """See `Files.open`."""
+        with _available():
+            await self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+            await self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
 
     async def close(self) -> None:
         """See `Files.close`."""
         await self._client.close()
 
     async def write(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """See `Files.write`. A crash may leave chunks of no file; nothing shows them."""
+        """See `Files.write`. The file appears with its last write; a crash may leave chunks of none, which
+        nothing shows, and which go with the record of the upload."""
         with _available():
-            file = self._bucket.open_upload_stream_with_id(name, name)
             try:
-                async for chunk in chunks:
-                    await file.write(chunk)
-                await file.close()
+                size = await self._write_chunks(name, chunks)
+                await self._files.insert_one(
+                    {
+                        "_id": name,
+                        "length": size,
+                        "chunkSize": CHUNK_BYTES,
+                        "uploadDate": datetime.now(UTC),
+                        "filename": name,
+                    }
+                )
             except BaseException:
-                await file.abort()
+                await asyncio.shield(self._chunks.delete_many({"files_id": name}))
                 raise
+
+    async def _write_chunks(self, name: str, chunks: AsyncIterator[bytes]) -> int:
+        size = number = 0
+        async for data in _of_one_size(chunks):
+            await self._chunks.insert_one({"files_id": name, "n": number, "data": data})
+            number += 1
+            size += len(data)
+        return size
 
     async def read(self, name: str, *, start: int = 0, length: int) -> AsyncIterator[bytes]:
         """See `Files.read`."""
@@ -62,17 +88,27 @@ class GridFsFiles:
             except NoFile:
                 raise FileGone from None
             await file.seek(start)
-            while length > 0 and (chunk := await file.read(min(_CHUNK_BYTES, length))):
+            while length > 0 and (chunk := await file.read(min(CHUNK_BYTES, length))):
                 length -= len(chunk)
                 yield chunk
 
     async def delete(self, name: str) -> None:
-        """See `Files.delete`."""
+        """See `Files.delete`. Chunks that a crash left of no file go, too."""
         with _available():
-            try:
-                await self._bucket.delete(name)
-            except NoFile:
-                pass
+            await self._files.delete_one({"_id": name})
+            await self._chunks.delete_many({"files_id": name})
+
+
+async def _of_one_size(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in chunks of CHUNK_BYTES, the last one excepted, as GridFS wants them."""
+    gathered = bytearray()
+    async for chunk in chunks:
+        gathered += chunk
+        while len(gathered) >= CHUNK_BYTES:
+            yield bytes(gathered[:CHUNK_BYTES])
+            del gathered[:CHUNK_BYTES]
+    if gathered:
+        yield bytes(gathered)
 
 
 @contextmanager
