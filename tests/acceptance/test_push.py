@@ -126,8 +126,10 @@ async def test_what_comes_while_a_user_has_no_connection_is_pushed_once(town: To
 async def test_nothing_is_pushed_to_who_is_connected_anywhere_or_has_muted(town: Town) -> None:
     alice, bob = new_id(), new_id()
     last = len(town.urls) - 1
-    where = await group(town, alice, bob)
     browser = await town.browser(bob)
+    where = await group(town, alice, bob)
+    await until(lambda: browser.heard)  # of being added
+    browser.heard.clear()
     socket = await town.socket(bob, last)
 
     async def is_seen() -> bool:
