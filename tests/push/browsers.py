@@ -157,7 +157,7 @@ def who(headers: dict[str, str]) -> tuple[dict[str, Any], str]:
     return claims, parts["k"]
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Return when the condition holds; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  conditions of many kinds, none with an event
