@@ -19,7 +19,7 @@ from messaging.outgoing.client import Outgoing, OutgoingFailed, OutgoingRefused
 from messaging.service.context import Context
 from messaging.service.views import conversation_view, message_views
 from messaging.webhooks import payload
-from messaging.webhooks.lanes import MAX_REMEMBERED, Lanes, is_hopeless, pause_seconds
+from messaging.webhooks.lanes import MAX_REMEMBERED, Lanes, in_order, is_hopeless, pause_seconds
 from messaging.webhooks.payload import Telling
 
 TASK = "webhooks"
@@ -162,11 +162,11 @@ class Deliveries:
     async def _tell_lane(self, lane: str) -> bool | None:
         """Tell what is kept in a lane, as far as it goes. Whether something was done; None: there was nothing
         to do."""
-        hooks = await self._ctx.store.hooks(lane, limit=_HOOKS_AT_ONCE)
+        hooks = in_order(await self._ctx.store.hooks(lane, limit=_HOOKS_AT_ONCE), _HOOKS_AT_ONCE)
         told: list[Hook] = []
         failure: Failed | None = None
         try:
-            for hook in _in_order(hooks):
+            for hook in hooks:
                 if not await self._holds():
                     raise _Lost
                 await self._tell(hook)
@@ -246,12 +246,6 @@ class Deliveries:
 def _is_about(hook: Hook) -> bool:
     """Whether what is told is how a conversation is now."""
     return hook.type in ("conversation.created", "conversation.updated")
-
-
-def _in_order(hooks: Sequence[Hook]) -> Sequence[Hook]:
-    """Messages first; what else there is waits until all that was sent before it has been told."""
-    messages = [hook for hook in hooks if hook.message is not None]
-    return messages if len(messages) == _HOOKS_AT_ONCE else hooks
 
 
 def _now() -> float:

@@ -1,14 +1,18 @@
-"""Lanes: when the next try is due in each lane that failed, and when to give up. Pure."""
+"""Lanes: in which order things are told in one, when the next try is due, and when to give up. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+
+from messaging.domain.models import Hook
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 GIVE_UP_AFTER = timedelta(days=3)
 """What is older than this when a try fails is tried no more."""
 MAX_REMEMBERED = 10_000
+CONVERSATION_CREATED = "conversation.created"
 
 
 def pause_seconds(failures: int, longest: float = LONGEST_PAUSE_SECONDS) -> float:
@@ -19,6 +23,26 @@ def pause_seconds(failures: int, longest: float = LONGEST_PAUSE_SECONDS) -> floa
 def is_hopeless(happened_at: datetime, now: datetime) -> bool:
     """Whether something has been tried for long enough."""
     return now - happened_at > GIVE_UP_AFTER
+
+
+def in_order(hooks: Sequence[Hook], limit: int) -> list[Hook]:
+    """A lane's hooks as they are told: a conversation's making first, messages by seq, all else between them
+    as its id has it (ids are in the order of time), and never before the message that it is about.
+
+    With `limit` messages there may be more of them, and what would come after these has to wait.
+    """
+    messages = [hook for hook in hooks if hook.message is not None]
+    others = [hook for hook in hooks if hook.message is None]
+    full, waiting = len(messages) >= limit, {hook.id for hook in messages}
+    told = [hook for hook in others if hook.type == CONVERSATION_CREATED]
+    for other in (hook for hook in others if hook.type != CONVERSATION_CREATED):
+        while messages and (messages[0].id < other.id or other.message_id in waiting):
+            waiting.discard(messages[0].id)
+            told.append(messages.pop(0))
+        if full and not messages:
+            break
+        told.append(other)
+    return told + messages
 
 
 class Lanes:

@@ -11,6 +11,8 @@ from messaging.domain.commands import (
     ChangeConversation,
     CreateConversation,
     DeleteConversation,
+    DeleteMessage,
+    EditMessage,
     PutConversation,
     SendMessage,
 )
@@ -82,7 +84,7 @@ async def test_messages_are_told_in_order_as_they_come(
         await stage.send(alice, "1", str(number))
     await receiver.until(lambda: len(receiver.contents()) == 51)
     assert receiver.contents() == ["before", *map(str, range(50))]
-    assert receiver.taken[0].data["message"]["sender"]["name"] == "Alice"
+    assert receiver.taken[1].data["message"]["sender"]["name"] == "Alice"
     await process.close()
     await nothing_left(stage)
     assert len({each.id for each in receiver.seen}) == len(receiver.seen)
@@ -222,6 +224,28 @@ async def test_a_report_is_told_with_its_message_and_what_the_handler_adds(
     deliver()
     await receiver.until(lambda: receiver.contents("message.reported") == ["rude"])
     assert receiver.taken[-1].data["reason"] == "rude"
+
+
+async def test_what_becomes_of_a_message_is_told_after_it_as_it_is_by_then(
+    stage: Stage, receiver: Receiver, deliver: Deliver
+) -> None:
+    alice = await stage.user("alice")
+    await stage.group("1", "alice")
+    first, second = await stage.send(alice, "1", "a"), await stage.send(alice, "1", "b")
+    await stage.do(alice, EditMessage(message_id=first.id, content="A"))
+    await stage.do(alice, EditMessage(message_id=first.id, content="A"))
+    await stage.do(alice, DeleteMessage(message_id=second.id))
+    deliver()
+    await receiver.until(lambda: len(receiver.taken) == 5)
+    told = [(each.type, each.data["message"]["content"]) for each in receiver.taken[1:]]
+    assert told == [
+        ("message.created", "A"),
+        ("message.created", ""),
+        ("message.edited", "A"),
+        ("message.deleted", ""),
+    ]
+    assert "deletedAt" in receiver.taken[-1].data["message"]
+    await nothing_left(stage)
 
 
 async def test_nothing_is_kept_where_nobody_wants_it() -> None:
