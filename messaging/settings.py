@@ -13,23 +13,18 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from environs import Env, EnvValidationError
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields
 
-from messaging.backplanes import parse_rules
-from messaging.domain import ids
+from messaging import allowed
 from messaging.outgoing.client import OutgoingRefused, check_target
-from messaging.push.keys import private_key
-from messaging.service import hooks
-from messaging.tokens import MIN_SECRET_BYTES, public_key, secret_key
-from messaging.webhooks.payload import key_of
+from messaging.tokens import MIN_SECRET_BYTES
 
 T = TypeVar("T")
 
@@ -37,8 +32,6 @@ DEVELOPMENT_HOST = "127.0.0.1"
 DEFAULT_DATABASE = Path("data/messaging.db")
 IN_MEMORY = Path(":memory:")
 """The database path of a SQLite database that ends with the process."""
-MIN_WEBHOOK_SECRET_BYTES = 24
-"""As Standard Webhooks asks."""
 SECRET_FILE = "development-secret"  # noqa: S105 - the name of a file
 """Where development mode keeps its secret: a file of this name beside the database."""
 
@@ -46,11 +39,6 @@ _KEYS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 _MONGODB = ("MONGODB_URI", "MONGO_URL", "MONGODB_URL")
 _FAMILIES = ("JWT_", "WEBHOOK_", "RATE_LIMIT_", "PRESENCE_", "MAX_CONNECTIONS_", "METRICS_", "VAPID_")
 """How names begin of which only settings are expected."""
-_MANY = 2**31 - 1
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_ORIGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?"
-)
 
 
 class SettingsError(Exception):
@@ -59,162 +47,6 @@ class SettingsError(Exception):
     def __init__(self, *mistakes: str) -> None:
         self.mistakes = mistakes
         super().__init__("\n".join(mistakes))
-
-
-# --- what one value may be ---------------------------------------------------------------------------
-
-
-class _Parsed(fields.Field[Any]):
-    """A value that `parse` makes from the text, or refuses with a ValueError that does not quote it."""
-
-    def __init__(self, parse: Callable[[str], object], *, verbatim: bool = False) -> None:
-        super().__init__()
-        self._parse = parse
-        self.verbatim = verbatim
-
-    def _deserialize(
-        self, value: str, attr: str | None, data: Mapping[str, Any] | None, **_: object
-    ) -> object:
-        del attr, data
-        try:
-            return self._parse(value)
-        except ValueError as wrong:
-            raise ValidationError(str(wrong)) from None
-
-
-def _whole(low: int, high: int = _MANY) -> fields.Integer:
-    between = validate.Range(low, high, error=f"must be from {low:,} to {high:,}")
-    return fields.Integer(validate=between, error_messages={"invalid": "must be a whole number"})
-
-
-def _seconds(high: int) -> fields.Float:
-    wrong = f"must be a number of seconds from 0 to {high:,}"
-    messages: dict[str, Any] = {"invalid": wrong, "special": wrong, "too_large": wrong}
-    return fields.Float(validate=validate.Range(0, high, error=wrong), error_messages=messages)
-
-
-def _switch() -> fields.Boolean:
-    return fields.Boolean(error_messages={"invalid": "must be true or false"})
-
-
-def _one_of(*choices: str, form: Callable[[str], str]) -> _Parsed:
-    def parse(text: str) -> str:
-        if form(text) not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return form(text)
-
-    return _Parsed(parse)
-
-
-def _url(*schemes: str) -> _Parsed:
-    def parse(text: str) -> str:
-        if not text.startswith(schemes) or any(character.isspace() for character in text):
-            raise ValueError(f"must be a URL that begins with {' or '.join(schemes)}")
-        return text
-
-    return _Parsed(parse)
-
-
-def _words(text: str) -> list[str]:
-    """What stands between commas or white space."""
-    return re.split(r"[,\s]+", text.strip(", \t\r\n"))
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(word for word in _words(text) if word)
-
-
-def _room_names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(word for word in _words(text) if word))
-    if not all(ids.is_room_name(name) for name in names):
-        raise ValueError("must be names of 1 to 64 of A-Z a-z 0-9 _ . - with commas between them")
-    return names
-
-
-def _rules(text: str) -> str:
-    try:
-        parse_rules(text)
-    except ValueError:
-        raise ValueError("must be a rate limit such as 60/10 seconds;2000/hour") from None
-    return text
-
-
-def _no_space(text: str) -> str:
-    if any(character.isspace() for character in text):
-        raise ValueError("must not contain white space")
-    return text
-
-
-def _secret(text: str) -> str:
-    secret_key(text)
-    return text
-
-
-def _pem(text: str) -> str:
-    pem = text.replace("\\n", "\n")
-    public_key(pem)
-    return pem
-
-
-def _collector(text: str) -> str:
-    if importlib.util.find_spec("opentelemetry") is None:
-        raise ValueError("needs OpenTelemetry: pip install messaging-server[otel]")
-    if not text.startswith(("https://", "http://")) or any(character.isspace() for character in text):
-        raise ValueError("must be a URL that begins with https:// or http://")
-    return text
-
-
-def _vapid(text: str) -> str:
-    private_key(text)
-    return text
-
-
-def _vapid_subject(text: str) -> str:
-    if not re.fullmatch(r"(mailto:[^\s@]+@[^\s@]+|https://[^\s]+)", text):
-        raise ValueError("must be an address such as mailto:operator@example.com, or an https URL")
-    return text
-
-
-def _object_storage(text: str) -> str:
-    if importlib.util.find_spec("obstore") is None:
-        raise ValueError("needs obstore: pip install messaging-server[s3]")
-    schemes = ("s3://", "gs://", "az://", "https://", "file://")
-    if not text.startswith(schemes) or any(character.isspace() for character in text):
-        raise ValueError(f"must be a URL that begins with one of {', '.join(schemes)}")
-    return text
-
-
-def _webhook_secret(text: str) -> str:
-    if len(key_of(text.strip())) < MIN_WEBHOOK_SECRET_BYTES:
-        raise ValueError(f"must have at least {MIN_WEBHOOK_SECRET_BYTES} bytes")
-    return text.strip()
-
-
-def _webhook_events(text: str) -> frozenset[str]:
-    events = _names(text)
-    if not events <= set(hooks.TYPES):
-        raise ValueError(f"must be some of {', '.join(hooks.TYPES)}")
-    return events
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(origin(word) for word in _words(text) if word))
-
-
-def origin(text: str) -> str:
-    """The form in which browsers send this origin (RFC 6454, section 6.2); `*` and `null` stay.
-
-    ValueError for what no browser would ever send as one.
-    """
-    if text in ("*", "null"):
-        return text
-    plain = text.lower().removesuffix("/")
-    match = _ORIGIN.fullmatch(plain)
-    if match is None or int(match["port"] or 0) > 65_535:
-        raise ValueError("must be *, null, or origins such as https://app.example.com, without a path")
-    if match["port"] and int(match["port"]) == _DEFAULT_PORTS.get(match["scheme"]):
-        return f"{match['scheme']}://{match['host']}"
-    return plain
 
 
 # --- the settings ------------------------------------------------------------------------------------
@@ -232,78 +64,82 @@ class Settings:
     development: bool = False
     """Nothing was set that a real service needs: this is somebody trying it out on their own machine."""
 
-    host: str = _setting("0.0.0.0", _Parsed(_no_space))  # noqa: S104 - production serves the outside
-    port: int = _setting(3000, _whole(1, 65_535))
-    trusted_hops: int = _setting(0, _whole(0, 100))
-    cors_origins: tuple[str, ...] = _setting((), _Parsed(_origins))
+    host: str = _setting("0.0.0.0", allowed.Parsed(allowed.no_space))  # noqa: S104 - production serves the outside
+    port: int = _setting(3000, allowed.whole(1, 65_535))
+    trusted_hops: int = _setting(0, allowed.whole(0, 100))
+    cors_origins: tuple[str, ...] = _setting((), allowed.Parsed(allowed.origins))
     """Exactly as browsers send them. `*` stands for all others, and is never answered with credentials."""
 
-    mongodb_uri: str | None = _setting(None, _url("mongodb://", "mongodb+srv://"), *_MONGODB, secret=True)
-    database_path: Path = _setting(DEFAULT_DATABASE, _Parsed(Path))  # noqa: RUF009 - makes a field
+    mongodb_uri: str | None = _setting(
+        None, allowed.url("mongodb://", "mongodb+srv://"), *_MONGODB, secret=True
+    )
+    database_path: Path = _setting(DEFAULT_DATABASE, allowed.Parsed(Path))  # noqa: RUF009 - makes a field
     """The SQLite database, used while there is no `mongodb_uri`."""
     redis_url: str | None = _setting(
-        *(None, _url("redis://", "rediss://", "unix://"), "REDIS_URL", "REDIS_TLS_URL"), secret=True
+        *(None, allowed.url("redis://", "rediss://", "unix://"), "REDIS_URL", "REDIS_TLS_URL"), secret=True
     )
-    redis_tls_insecure: bool = _setting(False, _switch())
+    redis_tls_insecure: bool = _setting(False, allowed.switch())
 
-    jwt_secret: str | None = _setting(None, _Parsed(_secret, verbatim=True), secret=True)
-    jwt_public_key: str | None = _setting(None, _Parsed(_pem), secret=True)
+    jwt_secret: str | None = _setting(None, allowed.Parsed(allowed.secret, verbatim=True), secret=True)
+    jwt_public_key: str | None = _setting(None, allowed.Parsed(allowed.pem), secret=True)
     """With a secret beside it, tokens may be signed with either."""
-    jwt_jwks_url: str | None = _setting(None, _url("https://"), secret=True)
+    jwt_jwks_url: str | None = _setting(None, allowed.url("https://"), secret=True)
     """Keys of the same kinds, fetched from there."""
-    jwt_audience: str | None = _setting(None, _Parsed(str))
-    jwt_issuer: str | None = _setting(None, _Parsed(str))
-    jwt_require_exp: bool = _setting(True, _switch())
-    service_roles: frozenset[str] = _setting(frozenset({"service"}), _Parsed(_names))
-    admin_roles: frozenset[str] = _setting(frozenset(), _Parsed(_names))
-    metrics_token: str | None = _setting(None, _Parsed(_no_space), secret=True)
+    jwt_audience: str | None = _setting(None, allowed.Parsed(str))
+    jwt_issuer: str | None = _setting(None, allowed.Parsed(str))
+    jwt_require_exp: bool = _setting(True, allowed.switch())
+    service_roles: frozenset[str] = _setting(frozenset({"service"}), allowed.Parsed(allowed.names))
+    admin_roles: frozenset[str] = _setting(frozenset(), allowed.Parsed(allowed.names))
+    metrics_token: str | None = _setting(None, allowed.Parsed(allowed.no_space), secret=True)
 
-    webhook_url: str | None = _setting(None, _url("https://", "http://"), secret=True)
-    webhook_secret: str | None = _setting(None, _Parsed(_webhook_secret, verbatim=True), secret=True)
-    webhook_events: frozenset[str] = _setting(frozenset(), _Parsed(_webhook_events))
+    webhook_url: str | None = _setting(None, allowed.url("https://", "http://"), secret=True)
+    webhook_secret: str | None = _setting(
+        None, allowed.Parsed(allowed.webhook_secret, verbatim=True), secret=True
+    )
+    webhook_events: frozenset[str] = _setting(frozenset(), allowed.Parsed(allowed.webhook_events))
     """Of hooks.TYPES; all of them unless set."""
-    webhook_allow_private: bool = _setting(False, _switch())
+    webhook_allow_private: bool = _setting(False, allowed.switch())
     """Whether the webhook may be inside a private network, and plain http; in development it always may."""
 
-    otel_exporter_otlp_endpoint: str | None = _setting(None, _Parsed(_collector))
+    otel_exporter_otlp_endpoint: str | None = _setting(None, allowed.Parsed(allowed.collector))
     """Where traces go, over OTLP/HTTP; needs the extra `otel`."""
-    otel_service_name: str = _setting("messaging", _Parsed(str))
+    otel_service_name: str = _setting("messaging", allowed.Parsed(str))
 
-    vapid_private_key: str | None = _setting(None, _Parsed(_vapid), secret=True)
-    vapid_subject: str | None = _setting(None, _Parsed(_vapid_subject))
-    push_content: bool = _setting(True, _switch())
+    vapid_private_key: str | None = _setting(None, allowed.Parsed(allowed.vapid), secret=True)
+    vapid_subject: str | None = _setting(None, allowed.Parsed(allowed.vapid_subject))
+    push_content: bool = _setting(True, allowed.switch())
 
-    log_format: str = _setting("text", _one_of("text", "json", form=str.lower))
+    log_format: str = _setting("text", allowed.one_of("text", "json", form=str.lower))
     log_level: str = _setting(
-        "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", form=str.upper)
+        "INFO", allowed.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", form=str.upper)
     )
 
-    max_message_length: int = _setting(4_000, _whole(1))
+    max_message_length: int = _setting(4_000, allowed.whole(1))
     """In code points."""
-    max_frame_bytes: int = _setting(64 * 1024, _whole(1))
-    max_queued_bytes: int = _setting(1024 * 1024, _whole(1))
-    offline_queue_limit: int = _setting(500, _whole(0))
-    recovery: bool = _setting(True, _switch())
+    max_frame_bytes: int = _setting(64 * 1024, allowed.whole(1))
+    max_queued_bytes: int = _setting(1024 * 1024, allowed.whole(1))
+    offline_queue_limit: int = _setting(500, allowed.whole(0))
+    recovery: bool = _setting(True, allowed.switch())
     """Whether a Socket.IO client that lost its connection goes on where it stopped."""
-    receipts_max_members: int = _setting(100, _whole(0))
-    presence: bool = _setting(True, _switch())
-    presence_grace_seconds: float = _setting(5.0, _seconds(3_600))
-    presence_max_members: int = _setting(100, _whole(0))
-    default_rooms: tuple[str, ...] = _setting(("general",), _Parsed(_room_names))
+    receipts_max_members: int = _setting(100, allowed.whole(0))
+    presence: bool = _setting(True, allowed.switch())
+    presence_grace_seconds: float = _setting(5.0, allowed.seconds(3_600))
+    presence_max_members: int = _setting(100, allowed.whole(0))
+    default_rooms: tuple[str, ...] = _setting(("general",), allowed.Parsed(allowed.room_names))
 
-    uploads_url: str | None = _setting(None, _Parsed(_object_storage), secret=True)
+    uploads_url: str | None = _setting(None, allowed.Parsed(allowed.object_storage), secret=True)
     """Object storage for uploads; needs the extra `s3`. Else they are kept with everything else."""
-    max_upload_bytes: int = _setting(10 * 1024 * 1024, _whole(1))
-    upload_quota_bytes: int = _setting(1024 * 1024 * 1024, _whole(0))
+    max_upload_bytes: int = _setting(10 * 1024 * 1024, allowed.whole(1))
+    upload_quota_bytes: int = _setting(1024 * 1024 * 1024, allowed.whole(0))
     """What the uploads of one user may take together."""
 
-    rate_limit_ws_chat: str = _setting("10/minute;100/hour", _Parsed(_rules))
-    rate_limit_messages: str = _setting("60/10 seconds;2000/hour", _Parsed(_rules))
-    rate_limit_signals: str = _setting("300/minute", _Parsed(_rules))
-    rate_limit_queries: str = _setting("240/minute", _Parsed(_rules))
-    rate_limit_auth_failures: str = _setting("20/minute", _Parsed(_rules))
-    max_connections_per_user: int = _setting(50, _whole(1))
-    max_connections_per_address: int = _setting(1_000, _whole(1))
+    rate_limit_ws_chat: str = _setting("10/minute;100/hour", allowed.Parsed(allowed.rules))
+    rate_limit_messages: str = _setting("60/10 seconds;2000/hour", allowed.Parsed(allowed.rules))
+    rate_limit_signals: str = _setting("300/minute", allowed.Parsed(allowed.rules))
+    rate_limit_queries: str = _setting("240/minute", allowed.Parsed(allowed.rules))
+    rate_limit_auth_failures: str = _setting("20/minute", allowed.Parsed(allowed.rules))
+    max_connections_per_user: int = _setting(50, allowed.whole(1))
+    max_connections_per_address: int = _setting(1_000, allowed.whole(1))
 
 
 # --- reading them ------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ FLOORS = {
     "app": 6,
     "garbage": 6,
     "settings": 6,
+    "allowed": 6,
     "serving": 6,
     "logs": 6,
     "telemetry": 6,
