@@ -11,16 +11,18 @@ A session that joins is held until its history has been written: what happens me
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from messaging.domain.events import Event, MessageChange, MessageSent, MessagesRead
+from messaging.domain.events import Event, MessageChange, MessageSent, MessagesRead, RoomEntered, RoomLeft
 from messaging.domain.models import Message, Position
 from messaging.gateway.offset import Point, mark_of, point
 
 if TYPE_CHECKING:
     from messaging.gateway.follower import Follower
     from messaging.gateway.session import Session
+    from messaging.gateway.transport import Wire
 
 MAX_EARLY = 1_000
 """How many early messages are kept; more are read from the store when their turn comes."""
@@ -116,6 +118,7 @@ class Channel:
         "_early_reads",
         "_mark",
         "_tell",
+        "_wires",
         "checked_version",
         "conversation_id",
         "filling",
@@ -139,6 +142,7 @@ class Channel:
         self.checked_version: int | None = None
         """The version as of which all who listen here may; None while nobody does."""
         self.watchers: dict[Session, None] = {}
+        self._wires: Counter[Wire] = Counter()  # of the watchers
         self.joining: dict[Session, Joining] = {}
         self.followers: dict[Follower, None] = {}
         self.filling = False
@@ -251,7 +255,7 @@ class Channel:
         doing it is: it is told neither to them nor to those who have nothing to do with them."""
         if skip_user is None:
             self._tell(self.watchers, event, self.point() if isinstance(event, MessagesRead) else None)
-        else:
+        elif self._is_understood(event):
             told = [s for s in self.watchers if s.user_id != skip_user and not s.hides(skip_user)]
             self._tell(told, event)
         for joining in list(self.joining.values()):
@@ -259,9 +263,23 @@ class Channel:
             if skip_user is None or (session.user_id != skip_user and not session.hides(skip_user)):
                 self._to_joining(joining, event)
 
+    def _is_understood(self, event: Event) -> bool:
+        """Whether any watcher has words for it. Most do not say who comes and goes; and where thousands
+        come, each of them would be asked at each one's coming."""
+        if not isinstance(event, RoomEntered | RoomLeft):
+            return True
+        return any(wire.dialect.render(event) for wire in self._wires)
+
+    def _unwatch(self, session: Session) -> None:
+        if session in self.watchers:
+            del self.watchers[session]
+            self._wires[session.wire] -= 1
+            if not self._wires[session.wire]:
+                del self._wires[session.wire]
+
     def begin_join(self, session: Session) -> Joining:
         """Hold everything for this session from now on."""
-        self.watchers.pop(session, None)
+        self._unwatch(session)
         joining = self.joining[session] = Joining(session, self.last_seq, self.last_rev)
         return joining
 
@@ -287,7 +305,7 @@ class Channel:
 
     def leave(self, session: Session) -> None:
         """The session no longer wants to hear."""
-        self.watchers.pop(session, None)
+        self._unwatch(session)
         self.joining.pop(session, None)
 
     def _advance(self, event: MessageSent) -> None:
@@ -356,3 +374,4 @@ class Channel:
         ):
             del self.joining[joining.session]
             self.watchers[joining.session] = None
+            self._wires[joining.session.wire] += 1

@@ -15,13 +15,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from messaging.domain.events import Event, MessageSent, TypingChanged
+from messaging.dialects import DIALECTS
+from messaging.domain.events import Event, MessageSent, RoomEntered, TypingChanged
 from messaging.domain.models import Conversation, Kind, Message, Position, Profile
 from messaging.gateway import channel as module
 from messaging.gateway.channel import Channel, Joining
 from messaging.gateway.offset import Point
 from messaging.gateway.session import Session
+from tests.gateway.house import TestWire
 
+WIRES = {name: TestWire(dialect) for name, dialect in DIALECTS.items()}
 T0 = datetime(2026, 11, 20, tzinfo=UTC)
 CONVERSATION = Conversation(id="7", kind=Kind.GROUP, created_at=T0, updated_at=T0)
 BOB = Profile(id="bob")
@@ -38,15 +41,16 @@ def sent(seq: int) -> MessageSent:
 class Name:
     """Somebody who listens."""
 
-    def __init__(self, user_id: str) -> None:
+    def __init__(self, user_id: str, dialect: str) -> None:
         self.user_id = user_id
+        self.wire = WIRES[dialect]
 
     def hides(self, _user_id: str) -> bool:
         return False
 
 
-def listener(user_id: str) -> Session:
-    return cast(Session, Name(user_id))
+def listener(user_id: str, dialect: str = "messaging") -> Session:
+    return cast(Session, Name(user_id, dialect))
 
 
 class Heard:
@@ -243,5 +247,23 @@ def test_a_channel_is_deserted_when_the_last_one_leaves() -> None:
     assert channel.listeners == {"bob", "carol"}
     channel.leave(bob)
     assert not channel.deserted
+    channel.leave(carol)
+    assert channel.deserted
+
+
+def test_who_comes_is_told_only_where_somebody_has_words_for_it() -> None:
+    heard = Heard()
+    channel = Channel("7", heard.tell)
+    carol, dan = joined(channel, "carol", 0), listener("dan", "ws-chat")
+    entered = RoomEntered(conversation=CONVERSATION, user=BOB, at=T0)
+    channel.tell(entered, skip_user="bob")
+    assert not heard.others
+    channel.finish_join(channel.begin_join(dan), Position(0))
+    channel.tell(entered, skip_user="bob")
+    assert heard.others[dan] == [entered]
+    channel.leave(dan)
+    heard.others.clear()
+    channel.tell(entered, skip_user="bob")
+    assert not heard.others
     channel.leave(carol)
     assert channel.deserted
