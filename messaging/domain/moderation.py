@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from messaging.domain.models import Profile
@@ -48,3 +49,15 @@ class ReportView:
     report: Report
     sender: Profile
     reporter: Profile
+
+
+def blocked_with_each(
+    user_ids: Collection[str], blocks: Iterable[tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """Of each of these users, who blocked them or is blocked by them; `blocks` are pairs of the two."""
+    found: dict[str, set[str]] = {}
+    for pair in blocks:
+        for one, other in (pair, pair[::-1]):
+            if one in user_ids:
+                found.setdefault(one, set()).add(other)
+    return {user_id: frozenset(others) for user_id, others in found.items()}

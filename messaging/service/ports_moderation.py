@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -40,6 +40,9 @@ class Blocks(Protocol):
 
     async def blocked_with(self, user_id: str) -> frozenset[str]:
         """All who have blocked the user, or whom the user has blocked."""
+
+    async def blocked_with_each(self, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """The same for each of these users; without those of whom there is nobody."""
 
 
 class Reports(Protocol):

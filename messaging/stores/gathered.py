@@ -35,6 +35,8 @@ class _Gathered:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._users: _Together[tuple[str, ...], Mapping[str, User]] = _Together(self._ask_users)
+        self._inboxes: _Together[tuple[str, ...], Mapping[str, int]] = _Together(self._ask_inboxes)
+        self._blocks: _Together[str, frozenset[str]] = _Together(self._ask_blocks)
         self._profiles: _Together[Profile, bool] = _Together(self._put_users)
         self._seen: _Together[tuple[str, datetime], None] = _Together(self._set_last_seen)
         self._memberships: _Together[str, Sequence[Membership]] = _Together(
@@ -58,6 +60,16 @@ class _Gathered:
         """As Store.set_last_seen."""
         await self._seen.ask((user_id, at))
 
+    async def inbox_positions(self, user_ids: Collection[str]) -> Mapping[str, int]:
+        """As Store.inbox_positions."""
+        if len(user_ids) > MAX_TOGETHER:
+            return await self._store.inbox_positions(user_ids)
+        return await self._inboxes.ask(tuple(user_ids))
+
+    async def blocked_with(self, user_id: str) -> frozenset[str]:
+        """As Store.blocked_with."""
+        return await self._blocks.ask(user_id)
+
     async def memberships(self, user_id: str) -> Sequence[Membership]:
         """As Store.memberships."""
         return await self._memberships.ask(user_id)
@@ -65,6 +77,14 @@ class _Gathered:
     async def _ask_users(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, User]]:
         users = await self._store.users({user_id for user_ids in wanted for user_id in user_ids})
         return [{user_id: users[user_id] for user_id in user_ids if user_id in users} for user_ids in wanted]
+
+    async def _ask_inboxes(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, int]]:
+        found = await self._store.inbox_positions({user_id for user_ids in wanted for user_id in user_ids})
+        return [{user_id: found[user_id] for user_id in user_ids} for user_ids in wanted]
+
+    async def _ask_blocks(self, user_ids: Sequence[str]) -> Sequence[frozenset[str]]:
+        found = await self._store.blocked_with_each(set(user_ids))
+        return [found.get(user_id, frozenset()) for user_id in user_ids]
 
     async def _put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
         return await self._store.put_users(profiles)

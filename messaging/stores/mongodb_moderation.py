@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +11,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.models import Hook
-from messaging.domain.moderation import Block, Report
+from messaging.domain.moderation import Block, Report, blocked_with_each
 from messaging.service.ports_moderation import Positions
 from messaging.stores.mongodb_base import answering
 from messaging.stores.mongodb_documents import Document, Stored
@@ -85,6 +85,15 @@ class MongoModeration(MongoInbox):
         """See `Blocks.blocked_with`."""
         found = self._database["blocks"].find({"$or": [{"userId": user_id}, {"blockedId": user_id}]})
         return frozenset([each[name] async for each in found for name in ("userId", "blockedId")]) - {user_id}
+
+    @answering
+    async def blocked_with_each(self, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """See `Blocks.blocked_with_each`."""
+        wanted = {"$in": list(user_ids)}
+        found = self._database["blocks"].find({"$or": [{"userId": wanted}, {"blockedId": wanted}]})
+        return blocked_with_each(
+            user_ids, [(each["userId"], each["blockedId"]) for each in await found.to_list()]
+        )
 
     @answering
     async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:

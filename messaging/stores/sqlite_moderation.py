@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from messaging.domain.models import Hook
-from messaging.domain.moderation import Block, Report
+from messaging.domain.moderation import Block, Report, blocked_with_each
 from messaging.service.ports_moderation import Positions
 from messaging.stores import sqlite_hooks
 from messaging.stores import sqlite_rows as rows
@@ -39,7 +39,10 @@ class SqliteModeration(SqliteBase):
         return await self._read(_between, one, other)
 
     async def blocked_with(self, user_id: str) -> frozenset[str]:
-        return await self._read(_with, user_id)
+        return (await self._read(_with, [user_id])).get(user_id, frozenset())
+
+    async def blocked_with_each(self, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        return await self._read(_with, user_ids)
 
     async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:
         return await self._write(_add_report, report, hooks)
@@ -92,15 +95,15 @@ def _between(db: sqlite3.Connection, one: str, other: str) -> bool:
     return _find(db, one, other) is not None or _find(db, other, one) is not None
 
 
-def _with(db: sqlite3.Connection, user_id: str) -> frozenset[str]:
+def _with(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
     found = db.execute(
         """
-        SELECT blocked_id FROM blocks WHERE user_id = ?1
-        UNION SELECT user_id FROM blocks WHERE blocked_id = ?1
+        SELECT user_id, blocked_id FROM blocks WHERE user_id IN (SELECT value FROM json_each(?1))
+        UNION SELECT user_id, blocked_id FROM blocks WHERE blocked_id IN (SELECT value FROM json_each(?1))
         """,
-        (user_id,),
+        (rows.json_list(user_ids),),
     )
-    return frozenset(row[0] for row in found)
+    return blocked_with_each(user_ids, [(row[0], row[1]) for row in found])
 
 
 def _block_of(row: sqlite3.Row) -> Block:

@@ -44,6 +44,10 @@ async def test_a_block_counts_from_either_side(store: Store) -> None:
     assert await store.blocked_with("alice") == {"bob", "carol"}
     assert await store.blocked_with("bob") == {"alice"}
     assert await store.blocked_with("nobody") == frozenset()
+    assert await store.blocked_with_each(["alice", "bob", "nobody"]) == {
+        "alice": {"bob", "carol"},
+        "bob": {"alice"},
+    }
 
 
 async def test_ending_ones_own_block_leaves_the_others(store: Store) -> None:
