@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from messaging.domain.events import Event, MessageChange, MessageSent, MessagesRead, RoomEntered, RoomLeft
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
 MAX_EARLY = 1_000
 """How many early messages are kept; more are read from the store when their turn comes."""
+MAX_KNOWN_READS = 256
+"""How many of the last reads are known one by one, so that none is told twice."""
 MAX_HELD = 1_000
 """How many events wait for one joining session; more, and it reads them from the store."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Tell(Protocol):
@@ -117,6 +122,7 @@ class Channel:
         "_early_changes",
         "_early_reads",
         "_mark",
+        "_reads",
         "_tell",
         "_wires",
         "checked_version",
@@ -127,11 +133,12 @@ class Channel:
         "next_rev",
         "next_seq",
         "noted_seq",
+        "opened_at",
         "version",
         "watchers",
     )
 
-    def __init__(self, conversation_id: str, tell: Tell) -> None:
+    def __init__(self, conversation_id: str, tell: Tell, opened_at: datetime = _LONG_AGO) -> None:
         self.conversation_id = conversation_id
         self.next_seq: int | None = None
         self.next_rev: int | None = None
@@ -150,6 +157,9 @@ class Channel:
         self._early: dict[int, MessageSent] = {}
         self._early_changes: dict[int, MessageChange] = {}
         self._early_reads: list[MessagesRead] = []
+        self._reads: dict[tuple[str, int], None] = {}
+        self.opened_at = opened_at
+        """What others had read by then, nobody here is to be told."""
         self._tell = tell
 
     @property
@@ -233,7 +243,20 @@ class Channel:
             self._flush_changes()
 
     def receive_read(self, event: MessagesRead) -> None:
-        """Somebody read: tell it, but not before the messages that they read."""
+        """Somebody read: tell it once, and not before the messages that they read."""
+        read = (event.reader.id, event.cursor)
+        if read in self._reads:
+            return
+        self._reads[read] = None
+        if len(self._reads) > MAX_KNOWN_READS:
+            del self._reads[next(iter(self._reads))]
+        self._tell_read(event)
+
+    def knows_read(self, user_id: str, cursor: int) -> bool:
+        """Whether it is known here that a user read up to there, of the last that were."""
+        return (user_id, cursor) in self._reads
+
+    def _tell_read(self, event: MessagesRead) -> None:
         if self._reads_ahead(event) and len(self._early_reads) < MAX_EARLY:
             self._early_reads.append(event)
         else:
@@ -338,7 +361,7 @@ class Channel:
     def _flush_reads(self) -> None:
         waiting, self._early_reads = self._early_reads, []
         for event in waiting:
-            self.receive_read(event)
+            self._tell_read(event)
 
     def _flush_changes(self) -> None:
         while self.next_rev is not None and (event := self._early_changes.get(self.next_rev)) is not None:

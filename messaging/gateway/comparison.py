@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from messaging.domain.events import (
     ConversationChanged,
@@ -19,12 +20,16 @@ from messaging.gateway.follower import Follower
 from messaging.gateway.metrics import Metrics
 from messaging.service.changes import change_events
 from messaging.service.context import Context
+from messaging.service.missed_reads import read_event
 from messaging.service.views import conversation_view
 
 COMPARE_SECONDS = 3.0
 """How often positions are compared with the store."""
 GAP_SECONDS = 0.05
 """How long a missing message may still come by itself before it is read from the store."""
+_READS_SINCE = timedelta(seconds=15)
+"""How far back reads are looked for that the bus lost: a few comparisons, and how much clocks may differ."""
+_READS_AT_ONCE = 1_000
 _COMPARED_AT_ONCE = 500
 _FOLLOWERS_AT_ONCE = 50
 """How many users' memberships and cursors are compared each time: a thousand in a minute."""
@@ -61,7 +66,29 @@ class Comparison:
                 channel = self._channels.get(conversation_id)
                 if channel is not None:
                     await self._compare_channel(channel, tails[conversation_id])
+            await self._compare_reads(chunk)
         await self._compare_some_followers()
+
+    async def _compare_reads(self, conversation_ids: Sequence[str]) -> None:
+        """What others read in the last moments, and nobody said so."""
+        watched = [
+            each for each in conversation_ids if each in self._channels and self._channels[each].watchers
+        ]
+        if not watched:
+            return
+        since = self._ctx.clock() - _READS_SINCE
+        for mark in await self._ctx.store.marks_among(watched, since, limit=_READS_AT_ONCE):
+            channel = self._channels.get(mark.conversation_id)
+            if (
+                channel is None
+                or mark.at <= channel.opened_at
+                or channel.knows_read(mark.reader_id, mark.seq)
+            ):
+                continue
+            conversation = await self._ctx.seats.conversation(mark.conversation_id)
+            event = await read_event(self._ctx, conversation, mark) if conversation is not None else None
+            if event is not None:
+                channel.receive_read(event)
 
     async def _compare_some_followers(self) -> None:
         if not self._waiting:

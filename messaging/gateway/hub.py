@@ -418,7 +418,7 @@ class Hub:
     def _open(self, conversation_id: str) -> Channel:
         channel = self.channels.get(conversation_id)
         if channel is None:
-            channel = self.channels[conversation_id] = Channel(conversation_id, self.tell)
+            channel = self.channels[conversation_id] = Channel(conversation_id, self.tell, self._ctx.clock())
         return channel
 
     def _close_if_deserted(self, channel: Channel) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from messaging.domain.events import MessagesRead
-from messaging.domain.models import Conversation, Profile, ReadMark
+from messaging.domain.models import Conversation, ReadMark
 from messaging.service.context import Context
 from messaging.service.reading import pushes_receipts, receipts_of
 
@@ -19,17 +19,18 @@ async def reads_since(
     Only those are kept that can be the first of somebody's message, so it is these (docs/design.md, Coming
     back).
     """
+    marks = await ctx.store.marks_among([conversation.id], at, limit=limit)
+    events = [await read_event(ctx, conversation, mark) for mark in marks]
+    return [event for event in events if event is not None]
+
+
+async def read_event(ctx: Context, conversation: Conversation, mark: ReadMark) -> MessagesRead | None:
+    """That somebody read; None where receipts are not pushed."""
     if not await pushes_receipts(ctx, conversation):
-        return []
-    marks = await ctx.store.marks_since(conversation.id, at, limit=limit)
-    people = await ctx.people.find({mark.reader_id for mark in marks})
-    return [await _read(ctx, conversation, mark, people[mark.reader_id]) for mark in marks]
-
-
-async def _read(ctx: Context, conversation: Conversation, mark: ReadMark, reader: Profile) -> MessagesRead:
+        return None
     return MessagesRead(
         conversation=conversation,
-        reader=reader,
+        reader=(await ctx.people.find({mark.reader_id}))[mark.reader_id],
         cursor=mark.seq,
         own_read=0,  # told to who watches, not to who counts
         receipts=await receipts_of(ctx, conversation.id, mark.reader_id, mark.after, mark.seq),

@@ -241,8 +241,10 @@ class Store(Duties, Finding, Inbox, Moderation, Subscriptions, Uploads, Protocol
     async def read_marks(self, conversation_id: str, *, after: int, up_to: int) -> Sequence[ReadMark]:
         """The kept marks that cover any message past `after`, up to `up_to`."""
 
-    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
-        """The first `limit` kept marks that are later than `at`, the oldest first."""
+    async def marks_among(
+        self, conversation_ids: Collection[str], at: datetime, *, limit: int
+    ) -> Sequence[ReadMark]:
+        """The first `limit` kept marks in these conversations that are later than `at`, the oldest first."""
 
     async def mark_delivered(
         self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime

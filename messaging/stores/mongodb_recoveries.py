@@ -58,9 +58,12 @@ class MongoRecoveries(MongoBase):
             await self._database["recoveries"].bulk_write(ended, ordered=False)
 
     @answering
-    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
-        """See `Store.marks_since`."""
-        found = self._database["readMarks"].find({"conversationId": conversation_id, "at": {"$gt": at}})
+    async def marks_among(
+        self, conversation_ids: Collection[str], at: datetime, *, limit: int
+    ) -> Sequence[ReadMark]:
+        """See `Store.marks_among`."""
+        among = {"$in": list(conversation_ids)}
+        found = self._database["readMarks"].find({"conversationId": among, "at": {"$gt": at}})
         page = found.sort([("at", 1), ("seq", 1), ("readerId", 1)]).limit(limit)
         return [read_mark_from(each) async for each in page]
 

@@ -27,8 +27,10 @@ class SqliteRecoveries(SqliteBase):
     async def end_recoveries(self, owners: Mapping[str, str]) -> None:
         await self._write(_end, dict(owners))
 
-    async def marks_since(self, conversation_id: str, at: datetime, *, limit: int) -> Sequence[ReadMark]:
-        return await self._read(_marks_since, conversation_id, at, limit)
+    async def marks_among(
+        self, conversation_ids: Collection[str], at: datetime, *, limit: int
+    ) -> Sequence[ReadMark]:
+        return await self._read(_marks_among, conversation_ids, at, limit)
 
 
 # Each function is one job for the writer's thread.
@@ -80,12 +82,16 @@ def _end(db: sqlite3.Connection, owners: Mapping[str, str]) -> None:
     db.executemany("DELETE FROM recoveries WHERE pid = ? AND owner = ?", list(owners.items()))
 
 
-def _marks_since(
-    db: sqlite3.Connection, conversation_id: str, at: datetime, limit: int
+def _marks_among(
+    db: sqlite3.Connection, conversation_ids: Collection[str], at: datetime, limit: int
 ) -> Sequence[ReadMark]:
     found = db.execute(
-        "SELECT * FROM read_marks WHERE conversation_id = ? AND at > ? ORDER BY at, seq, reader_id LIMIT ?",
-        (conversation_id, rows.milliseconds(at), limit),
+        """
+        SELECT * FROM read_marks
+        WHERE conversation_id IN (SELECT value FROM json_each(?)) AND at > ?
+        ORDER BY at, seq, reader_id LIMIT ?
+        """,
+        (rows.json_list(conversation_ids), rows.milliseconds(at), limit),
     )
     return [rows.mark_of(row) for row in found]
 

@@ -262,6 +262,24 @@ async def test_a_read_that_comes_before_its_message_waits_for_it_and_shows_that_
     ]
 
 
+async def test_a_receipt_that_the_bus_lost_is_found_by_comparing_and_told_once(street: House) -> None:
+    await group(street.one, "alice", "bob")
+    alice, bob = await street.one.connect("alice"), await street.one.connect("bob")
+    assert (await alice.say("g", "before"))["success"]
+    assert (await bob.call("mark-conversation-as-read", conversationId="g"))["success"]
+    desk = await street.other.connect("alice")
+    await desk.join("g")
+    assert (await alice.say("g", "after"))["success"]
+    await until(lambda: bool(desk.of("new-message")))
+    street.one.bus.loses = lambda event: isinstance(event, MessagesRead)
+    assert (await bob.call("mark-conversation-as-read", conversationId="g"))["success"]
+    assert desk.of("message-read") == []
+    for _ in range(2):
+        await street.other.gateway.hub.compare()
+    await until(lambda: bool(desk.of("message-read")))
+    assert [each["seq"] for each in desk.of("message-read")] == [2], "once, and not what was read before"
+
+
 async def test_a_read_that_nobody_told_of_is_found_by_comparing(street: House) -> None:
     await group(street.one, "alice", "bob")
     alice = await street.one.connect("alice")

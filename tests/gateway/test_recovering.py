@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messaging.domain.commands import PutConversation
-from messaging.domain.events import MessageChange, MessageSent
+from messaging.domain.events import MessageChange, MessageSent, MessagesRead
 from messaging.gateway.farewell import LOST
 from tests.gateway.house import Client, House, built, until
 
@@ -127,7 +127,9 @@ async def test_whatever_is_lost_each_message_is_heard_once_in_order_and_as_it_is
         for group in GROUPS:
             await house.one.do(PutConversation(conversation_id=group, member_ids=("ann", "bob")))
         for process in house.processes:
-            process.bus.loses = lambda e: isinstance(e, MessageSent | MessageChange) and rng.random() < 0.2
+            process.bus.loses = lambda e: (
+                isinstance(e, MessageSent | MessageChange | MessagesRead) and rng.random() < 0.2
+            )
         ids: dict[str, list[str]] = {group: [] for group in GROUPS}
         authors = [Author(await process.connect("ann"), rng, ids) for process in house.processes]
         authors += [Author(await process.connect("bob"), rng, ids) for process in house.processes]

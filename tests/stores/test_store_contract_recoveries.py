@@ -107,14 +107,17 @@ async def test_one_process_finds_what_another_keeps(database: Database) -> None:
 
 async def test_the_marks_since_a_time_are_found_by_their_order_in_time(store: Store) -> None:
     await store.save(conversation("c"))
+    await store.save(conversation("d"))
     for reader, seq, seconds in (("bob", 2, 1), ("carol", 1, 2), ("bob", 4, 3), ("dora", 3, 3)):
         await store.mark_read(mark(reader, seq, seconds=seconds), own_read=0, keep=True)
     await store.mark_read(mark("bob", 1, conversation_id="d", seconds=9), own_read=0, keep=True)
-    assert [m.reader_id for m in await store.marks_since("c", later(0), limit=9)] == [
+    assert [m.reader_id for m in await store.marks_among(["c"], later(0), limit=9)] == [
         "bob",
         "carol",
         "dora",
         "bob",
     ]
-    assert [m.seq for m in await store.marks_since("c", later(1), limit=2)] == [1, 3]
-    assert await store.marks_since("c", later(3), limit=9) == []
+    assert [m.seq for m in await store.marks_among(["c"], later(1), limit=2)] == [1, 3]
+    assert await store.marks_among(["c", "e"], later(3), limit=9) == []
+    assert [m.seq for m in await store.marks_among(["c", "d"], later(2), limit=9)] == [3, 4, 1]
+    assert await store.marks_among([], later(0), limit=9) == []
