@@ -134,6 +134,40 @@ async def test_an_answer_that_nobody_confirms_ends_the_session(
     assert await client.get() == UNKNOWN
 
 
+async def test_an_answer_that_was_lost_is_sent_again_and_taken_once(
+    start: StartEcho, http: aiohttp.ClientSession
+) -> None:
+    exchange = Exchange()
+    mail = Lossy(exchange)
+    owner = await start(mail=mail)
+    other = await start(mail=MemoryMail(exchange))
+    client = await RawPolling.open(http, owner.url)
+    socket = owner.sockets[client.sid]
+    client.url = f"{other.url}/socket.io/"
+    socket.write("4one")
+    mail.losing = True
+    waiting = asyncio.create_task(client.poll())
+    await eventually(lambda: mail.lost == 1)
+    mail.losing = False
+    socket.write("4two")
+    assert await waiting == ["4one"]
+    assert await client.poll() == ["4two"]
+    assert not socket.closed
+
+
+class Lossy(MemoryMail):
+    """Mail that loses answers while it is told to."""
+
+    losing = False
+    lost = 0
+
+    async def send(self, to: str, letter: bytes) -> bool:
+        if self.losing and letter.startswith(b"answer"):
+            self.lost += 1
+            return True
+        return await super().send(to, letter)
+
+
 class Forgetful(MemoryMail):
     """Mail that loses what would confirm an answer."""
 
