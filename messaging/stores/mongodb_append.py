@@ -221,8 +221,11 @@ class Appender:
         ids: Callable[[], int],
     ) -> None:
         self._messages = messages
-        # Local reads see the newest; within one session, the majority reads after them wait until it is safe.
-        self._conversations = conversations.with_options(read_concern=ReadConcern("local"))
+        # Where a message goes is read locally: that is the newest, and does not wait until a majority has
+        # it. It is no less safe: the insert behind it is acked when a majority has both.
+        local = ReadConcern("local")
+        self._conversations = conversations.with_options(read_concern=local)
+        self._newest = messages.with_options(read_concern=local)
         self._ids = ids
         self._ends: dict[str, _End] = {}
 
@@ -342,7 +345,7 @@ class Appender:
 
     async def _load_seqs(self, lanes: Sequence[_Lane], session: AsyncClientSession) -> None:
         pipeline = ends_of([lane.conversation_id for lane in lanes])
-        cursor = await self._messages.aggregate(pipeline, session=session)
+        cursor = await self._newest.aggregate(pipeline, session=session)
         seqs = {each["_id"]: each["seq"] async for each in cursor}
         for lane in lanes:
             if lane.end is not None:
@@ -355,7 +358,7 @@ class Appender:
         end.sent.update(dict.fromkeys(unknown, 0))
         if end.seq:
             pipeline = own_counts([lane.conversation_id], list(unknown), "senderId")
-            cursor = await self._messages.aggregate(pipeline, session=session)
+            cursor = await self._newest.aggregate(pipeline, session=session)
             end.sent.update({each["_id"]: each["senderSeq"] async for each in cursor})
 
 
