@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from messaging.dialects.rest import Route
+from scripts.benchmark.peers import resident_bytes, waiting_seconds
 from scripts.chaos_harness.by_hand import Carrier, Client, Gone, PollingCarrier, WebSocketCarrier
 from scripts.chaos_harness.garbage import NAMESPACES, PLAIN, Garbage
 from scripts.chaos_harness.people import Crowd, token
@@ -144,10 +144,13 @@ async def attempt(trial: Trial) -> Verdict:
     async with people.sending(["ann"], "1", together=1, pause=0.05, ways=["websocket"]) as record:
         await record.more(5, 10)
         base = await people.metric("messaging_connections")
+        await record.more(60, 30)
+        quiet = record.wait_p99()
         before = await _memory_after(flood, int(frames * WARM_UP_SHARE), server, base)
-        started = now()
+        started, waited = now(), waiting_seconds(server.pid)
         after = await _memory_after(flood, frames - int(frames * WARM_UP_SHARE), server, base)
         healthy = record.wait_p99(started, now())
+        waited = (waiting_seconds(server.pid) - waited) / (now() - started)
     stored = await people.stored("1")
     await reader.reach(len(stored), 10)
     found = complaints(record, stored, [reader])
@@ -159,7 +162,9 @@ async def attempt(trial: Trial) -> Verdict:
         load="one healthy sender and reader",
         faults=f"{frames:,} mutated frames on {flood.connections:,} connections over all transports",
         figures={
-            "a healthy client's ack p99 s": healthy,
+            "a healthy client's ack p99 s before": quiet,
+            "during": healthy,
+            "the server waited for its core": f"{waited:.0%} of the time",
             "memory MiB after a fifth": before,
             "and after all": after,
         },
@@ -175,13 +180,7 @@ async def _memory_after(flood: Flood, frames: int, server: ServerProcess, base: 
         assert now() - left < BASE_SECONDS, "connections of nonsense are still counted"
         await asyncio.sleep(0.1)
     await asyncio.sleep(1)
-    return _resident_mib(server)
-
-
-def _resident_mib(server: ServerProcess) -> float:
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(resident.split()[1]) / 1024
+    return resident_bytes(server.pid) / 2**20
 
 
 async def _ignore(carrier: Carrier) -> None:

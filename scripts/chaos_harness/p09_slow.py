@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from scripts.benchmark.peers import waiting_seconds
 from scripts.chaos_harness.deaf import deaf
 from scripts.chaos_harness.people import Crowd
 from scripts.chaos_harness.promise import Trial, Verdict, at_most
@@ -52,14 +53,17 @@ async def attempt(trial: Trial) -> Verdict:
             for n, user in enumerate(slow_users)
         ]
         async with people.sending(TALKERS, "1", together=1, pause=pause, size=scale.size) as record:
+            await record.more(200, 30)
             started = now()
+            quiet, waited = record.wait_p99(), waiting_seconds(server.pid)
             closed, gone = await _watch(people, sockets)
-            rate = len(record.acked) * scale.size / (now() - started) / 1000
+            waited = (waiting_seconds(server.pid) - waited) / (now() - started)
+            rate = record.acked_since(started) * scale.size / (now() - started) / 1000
     stored = await people.stored("1")
     for reader in readers:
         await reader.reach(len(stored), 30)
     late = max((g - c for c, g in zip(closed, gone, strict=False)), default=0.0)
-    ack, delay = record.wait_p99(), max(reader.delay_p99(record) for reader in readers)
+    ack, delay = record.wait_p99(started), max(reader.delay_p99(record) for reader in readers)
     found = []
     if len(closed) < scale.slow or len(gone) < scale.slow:
         found.append(f"only {len(closed)} were closed, and {len(gone)} connections gone")
@@ -72,8 +76,10 @@ async def attempt(trial: Trial) -> Verdict:
         figures={
             "closed as too slow": len(closed),
             "transport gone s": late,
-            "others' ack p99 s": ack,
+            "others' ack p99 s before": quiet,
+            "and meanwhile": ack,
             "others' delivery p99 s": delay,
+            "the server waited for its core": f"{waited:.0%} of the time",
         },
         complaints=found,
     )

@@ -37,7 +37,7 @@ class Guest:
 
 async def attempt(trial: Trial) -> Verdict:
     """Members come and go at random while five send; a stranger listens all the time."""
-    changes = trial.scale(short=6, quick=30, full=300)
+    changes = trial.scale(short=4, quick=15, full=150)
     ways = trial.scale(short=WAYS[::2], quick=WAYS, full=WAYS)
     first, second = await trial.stage.pair()
     people = await trial.stage.crowd(first.url, second.url)

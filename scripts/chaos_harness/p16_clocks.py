@@ -32,7 +32,8 @@ async def attempt(trial: Trial) -> Verdict:
         for number in range(jumps):
             await record.more(between, 60)
             os.kill(wrong.pid, JUMPS[number % 2])
-            readers += await people.readers("reader", "1", ("websocket",))
+            if number < 4:
+                readers += await people.readers("reader", "1", ("websocket",))
         await record.more(between, 60)
     stored = await people.stored("1")
     for reader in readers:
@@ -41,12 +42,14 @@ async def attempt(trial: Trial) -> Verdict:
     found = complaints(record, stored, readers)
     if not backwards:
         found.append("no clock was wrong")
-    if record.refused or record.unknown:
-        found.append(f"refused {dict(record.refused)}, unanswered {record.unknown}")
     return Verdict(
         load=f"{len(SENDERS)} senders, {len(readers)} readers, 2 processes",
         faults=f"{jumps} jumps of one process's clock, to one hour ahead and one behind",
-        figures={"stored": len(stored), "later by seq but earlier by time": backwards},
+        figures={
+            "stored": len(stored),
+            "later by seq but earlier by time": backwards,
+            "refused": record.refused.total(),
+        },
         complaints=found,
     )
 

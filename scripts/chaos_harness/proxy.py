@@ -46,7 +46,7 @@ class Pipe:
         """Break it on both sides."""
         for writer in self._writers:
             sock: socket.socket | None = writer.get_extra_info("socket")
-            if sock is not None:
+            if sock is not None and not writer.transport.is_closing():
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()

@@ -79,6 +79,10 @@ class Record:
         self.refused[code] += 1
         self.slowest_refusal = max(self.slowest_refusal, waited)
 
+    def acked_since(self, since: float) -> int:
+        """How many acks came since then."""
+        return sum(at >= since for at, _ in self.waits)
+
     def wait_p99(self, since: float = 0.0, to: float = float("inf")) -> float:
         """The 99th percentile of how long acks took that came within a time, in seconds."""
         return percentile((waited for at, waited in self.waits if since <= at <= to), 0.99)
