@@ -22,6 +22,7 @@ from messaging.dialects.pages import PAGES
 from messaging.dialects.routes import ROUTES
 from messaging.gateway.metrics import Metrics
 from messaging.settings import Settings
+from scripts.chaos_harness.promises import PROMISES
 from tests.clients import NODE_SCRIPTS
 from tests.conftest import Serve
 from tests.dialects import examples
@@ -32,7 +33,8 @@ PROTOCOLS = ROOT / "docs" / "protocols.md"
 DESIGN = ROOT / "docs" / "design.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 ADD_A_DIALECT = ROOT / "docs" / "add-a-dialect.md"
-DOCUMENTS = (README, PROTOCOLS, DESIGN, CHANGELOG, ADD_A_DIALECT)
+RELIABILITY = ROOT / "docs" / "reliability.md"
+DOCUMENTS = (README, PROTOCOLS, DESIGN, CHANGELOG, ADD_A_DIALECT, RELIABILITY)
 
 SETTINGS = [field for field in dataclasses.fields(Settings) if field.metadata]
 ROWS = [
@@ -200,6 +202,10 @@ def test_no_route_is_described_that_is_not_there() -> None:
     ]
     described = re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", PROTOCOLS.read_text(), re.MULTILINE)
     assert set(described) == set(there)
+
+
+def test_every_promise_of_the_harness_is_described() -> None:
+    assert [row[0] for row in rows(RELIABILITY, "name")] == list(PROMISES)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
