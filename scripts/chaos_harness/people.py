@@ -37,7 +37,7 @@ from scripts.chaos_harness.plain import (
     Tongue,
     WsChatSender,
 )
-from scripts.chaos_harness.record import Reader, Record, fact_of
+from scripts.chaos_harness.record import Reader, Record, fact_of, until
 
 SECRET = "a secret of fault tests, long enough also for those who sign with HS512"
 NO_LIMIT = "1000000/second"
@@ -182,8 +182,7 @@ class Crowd:
         else:
             reader = plain = PlainReader(name, seat, TONGUES[way])
             self._tasks.append(asyncio.create_task(plain.run()))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await reader.joined.wait()
+        await until(reader.joined.is_set, 2 * ANSWER_SECONDS, f"{name} was let in")
         return reader
 
     async def readers(self, user: str, conversation: str, ways: Sequence[Way] = READING) -> list[Reader]:
