@@ -121,6 +121,8 @@ class Proxy:
         try:
             await asyncio.gather(*tasks)
         except (OSError, asyncio.IncompleteReadError):
+            if pipe.silent:
+                await asyncio.wait(tasks)  # the client hears nothing of this, either
             pipe.reset()
         finally:
             for task in tasks:
