@@ -97,7 +97,7 @@ async def attempt(trial: Trial) -> Verdict:
         await reader.reach(len(stored), 15)
     found = complaints(record, stored, readers)
     for name, seconds in slow.items():
-        at_most(found, f"ack p99 s, {name}", seconds, trial.limit(ACK_SECONDS))
+        at_most(found, f"ack p99 s, {name}", seconds, trial.latency(ACK_SECONDS))
     at_most(found, "live again after s", live_after, trial.limit(LIVE_SECONDS))
     if record.refused or record.unknown:
         found.append(f"refused {dict(record.refused)}, unanswered {record.unknown}")

@@ -156,7 +156,7 @@ async def attempt(trial: Trial) -> Verdict:
     found = complaints(record, stored, [reader])
     if "Traceback" in server.log:
         found.append(f"a bug: {server.log[server.log.index('Traceback') :][:1500]}")
-    at_most(found, "a healthy client's ack p99 s", healthy, trial.limit(HEALTHY_SECONDS))
+    at_most(found, "a healthy client's ack p99 s", healthy, trial.latency(HEALTHY_SECONDS))
     at_most(found, "memory afterwards MiB", after, before * (1 + GROWTH_SHARE) + GROWTH_MIB)
     return Verdict(
         load="one healthy sender and reader",
