@@ -38,6 +38,18 @@ PIECES = [
 ]
 
 
+class _Names(dict[str, str]):
+    """What stands in a path, or anything."""
+
+    def __missing__(self, _name: str) -> str:
+        return "1"
+
+
+def path_of(route: Route[Any], **names: str) -> str:
+    """A path of a route."""
+    return route.path.format_map(_Names(names))
+
+
 class Garbage:
     """As much of it as anybody wants."""
 

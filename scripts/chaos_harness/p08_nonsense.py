@@ -13,7 +13,7 @@ import aiohttp
 from messaging.dialects.rest import Route
 from scripts.benchmark.peers import resident_bytes, waiting_seconds
 from scripts.chaos_harness.by_hand import Carrier, Client, Gone, PollingCarrier, WebSocketCarrier
-from scripts.chaos_harness.garbage import NAMESPACES, PLAIN, Garbage
+from scripts.chaos_harness.garbage import NAMESPACES, PLAIN, Garbage, path_of
 from scripts.chaos_harness.people import Crowd, token
 from scripts.chaos_harness.promise import Trial, Verdict, at_most
 from scripts.chaos_harness.record import complaints, now
@@ -126,7 +126,7 @@ class Flood:
         await self._goes_on()
 
     async def _ask(self, route: Route[Any], body: bytes, headers: dict[str, str]) -> None:
-        url = self.people.bases[0] + route.path.format(id="nonsense", userId="mallory1")
+        url = self.people.bases[0] + path_of(route, id="nonsense", userId="mallory1")
         with contextlib.suppress(aiohttp.ClientError):
             async with self.people.http.request(route.method, url, data=body, headers=headers) as answer:
                 assert answer.status < 500, f"{route.method} {route.path}: {answer.status}"

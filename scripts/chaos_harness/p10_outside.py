@@ -15,6 +15,7 @@ import jwt
 
 from messaging.dialects.routes import ROUTES
 from scripts.chaos_harness.by_hand import Gone, PollingCarrier, WebSocketCarrier
+from scripts.chaos_harness.garbage import path_of
 from scripts.chaos_harness.people import SECRET, Crowd, token
 from scripts.chaos_harness.promise import Trial, Verdict
 from tests.servers import MongoServer
@@ -124,7 +125,7 @@ async def frames_at_once(people: Crowd, bad: str) -> None:
 async def requests(people: Crowd, bad: str) -> None:
     headers = {"Authorization": f"Bearer {bad}"} if bad.isprintable() else {}
     for route in ROUTES:
-        url = people.bases[0] + route.path.format(id="general", userId="mallory")
+        url = people.bases[0] + path_of(route, id="general", userId="mallory")
         body = route.example if route.body is not None else None
         try:
             async with people.http.request(route.method, url, json=body, headers=headers) as answer:
