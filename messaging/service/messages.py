@@ -23,6 +23,7 @@ from messaging.domain.errors import (
     MessageTooLong,
     PermissionDenied,
     RoomNotFound,
+    Unavailable,
 )
 from messaging.domain.models import Author, Change, Changed, ChangeKind, Conversation, Hook, Message, Reaction
 from messaging.domain.permissions import Action, permit
@@ -184,7 +185,12 @@ async def _change(ctx: Context, conversation: Conversation, wish: Wish) -> Futur
     await count_send(ctx, wish.actor)
 
     async def write(wishes: Sequence[Wish]) -> Sequence[Changed | Message | ClientError]:
-        return [await _attempted(ctx, each) for each in wishes]
+        made: list[Changed | Message | ClientError] = []
+        for each in wishes:
+            # While the storage is away nobody waits for more than one try.
+            away = made[-1] if made and isinstance(made[-1], Unavailable) else None
+            made.append(away or await _attempted(ctx, each))
+        return made
 
     made = ctx.changes.submit(conversation.id, wish, write)
     return asyncio.ensure_future(_told(ctx, conversation, wish, made))

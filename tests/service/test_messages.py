@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,13 @@ from messaging.domain.errors import (
     PermissionDenied,
     RateLimited,
     RoomNotFound,
+    Unavailable,
 )
 from messaging.domain.events import MessageDeleted, MessageEdited, ReactionChanged
 from messaging.domain.models import Attachment, Edit, Kind, Message, Reaction, Role
 from messaging.domain.replies import ChangedMessage, EditList, Sent
 from messaging.service.hooks import MESSAGE_DELETED, MESSAGE_EDITED
+from messaging.stores.sqlite import SqliteStore
 from tests.stage import NO_RULES, Stage, service, staged
 
 
@@ -282,6 +285,35 @@ async def test_a_reaction_that_names_a_place_is_only_made_there(stage: Stage) ->
     for wrong in (react(message, to_user="bob"), react(sent.view.message, conversation_id="g")):
         with pytest.raises(MessageNotFound):
             await stage.do(alice, wrong)
+
+
+class Away(SqliteStore):
+    """A store that can be away, and counts how often it is asked to change something."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.away, self.asked = False, 0
+
+    async def change(self, *args: Any, **named: Any) -> Any:
+        self.asked += 1
+        if self.away:
+            raise Unavailable
+        return await super().change(*args, **named)
+
+
+async def test_while_the_storage_is_away_nobody_waits_for_more_than_one_try() -> None:
+    store = Away()
+    async with staged(store=store) as stage:
+        alice, bob, message = await group(stage)
+        store.away = True
+        wishes = [react(message, chr(0x1F600 + number)) for number in range(10)]
+        made = await asyncio.gather(
+            *(stage.do(user, wish) for wish in wishes for user in (alice, bob)), return_exceptions=True
+        )
+        assert all(isinstance(each, Unavailable) for each in made)
+        assert store.asked <= 2
+        store.away = False
+        await stage.do(alice, wishes[0])
 
 
 # --- limits, webhooks, replies ------------------------------------------------------------------------
