@@ -134,8 +134,7 @@ def attachment(file: Attachment) -> Payload:
 def reactions(put: Iterable[Reaction]) -> list[Payload]:
     """Who put which emoji; of many the first, and the count of all."""
     return [
-        {"emoji": r.emoji, "count": len(r.user_ids), "userIds": list(r.user_ids[:MAX_SHOWN_REACTORS])}
-        for r in put
+        {"emoji": r.emoji, "count": r.count, "userIds": list(r.user_ids[:MAX_SHOWN_REACTORS])} for r in put
     ]
 
 

@@ -141,7 +141,7 @@ def reactions(put: Iterable[Reaction], shown: Shown) -> list[Payload]:
     return [
         {
             "emoji": reaction.emoji,
-            "count": len(reaction.user_ids),
+            "count": reaction.count,
             "user_ids": [shown(user_id) for user_id in reaction.user_ids[: shapes.MAX_SHOWN_REACTORS]],
         }
         for reaction in put

@@ -193,10 +193,23 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaction:
-    """One emoji on a message and who put it there, in that order."""
+    """One emoji on a message and who put it there, in that order; and how many `others`, where not all of
+    them are told."""
 
     emoji: str
     user_ids: tuple[str, ...]
+    others: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many users put it there."""
+        return len(self.user_ids) + self.others
+
+    def first(self, number: int) -> Reaction:
+        """The same with the first users only."""
+        if len(self.user_ids) <= number:
+            return self
+        return Reaction(emoji=self.emoji, user_ids=self.user_ids[:number], others=self.count - number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

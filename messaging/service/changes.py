@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -16,13 +17,17 @@ _LATE = timedelta(seconds=60)
 """How long before a message changes were made that may have been told after it: a lost one is told late."""
 _LATE_CHANGES = 500
 """How far back, in revs, these are looked for."""
+_TOLD_REACTORS = 50
+"""How many who reacted an event names: as many as clients are shown."""
 
 
 async def event_of(
     ctx: Context, conversation: Conversation, change: Change, view: MessageView
 ) -> MessageChange:
-    """The event that tells of a change, with the message as `view` has it."""
-    message = view.message
+    """The event that tells of a change, with the message as `view` has it; but where many reacted, not with
+    all of them: events go to every process, and no dialect shows more."""
+    shown = tuple(reaction.first(_TOLD_REACTORS) for reaction in view.message.reactions)
+    message = replace(view.message, reactions=shown)
     match change.kind:
         case ChangeKind.EDITED:
             return MessageEdited(

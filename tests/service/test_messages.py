@@ -260,6 +260,17 @@ async def test_reactions_of_many_at_once_are_all_there(stage: Stage) -> None:
     assert sorted(e.rev for e in stage.events if isinstance(e, ReactionChanged)) == list(range(1, 31))
 
 
+async def test_events_carry_the_first_fifty_who_reacted_and_how_many_there_are(stage: Stage) -> None:
+    _, _, message = await group(stage)
+    users = [await stage.user(f"u{number:02}") for number in range(60)]
+    await stage.group("g", *(user.user_id for user in users))
+    for user in users:
+        reply = await changed(stage, user, react(message))
+    (whole,), (told,) = reply.view.message.reactions, reply.event.message.reactions
+    assert (len(whole.user_ids), whole.count) == (60, 60)
+    assert (told.user_ids, told.count) == (whole.user_ids[:50], 60)
+
+
 @pytest.mark.parametrize(
     "no_emoji", ["a", "+1", "👍👍", "🇫", "👍 ", "1", "\u200d", "", "👍\ufe0f\ufe0f", "👩‍👩‍" * 9]
 )
