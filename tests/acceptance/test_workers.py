@@ -80,7 +80,7 @@ async def test_whoever_is_asked_shows_the_metrics_of_all(stage: Stage) -> None:
 
 
 async def test_a_worker_that_dies_takes_nobody_with_it_and_is_started_again(stage: Stage) -> None:
-    names = [new_id() for _ in range(10)]
+    names = [new_id() for _ in range(16)]
     group = await stage.group(*names)
     people = [await stage.messaging(name, transports=["polling"]) for name in names]
     for one in people:
