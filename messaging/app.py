@@ -351,6 +351,7 @@ def _context(
         policy=policy.Policy(
             max_message_length=settings.max_message_length,
             receipts_max_members=settings.receipts_max_members,
+            retention_days=settings.retention_days,
             presence=settings.presence,
             presence_max_members=settings.presence_max_members,
             offline_queue_limit=settings.offline_queue_limit,

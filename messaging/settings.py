@@ -121,6 +121,8 @@ class Settings:
     offline_queue_limit: int = _setting(500, allowed.whole(0))
     recovery: bool = _setting(True, allowed.switch())
     """Whether a Socket.IO client that lost its connection goes on where it stopped."""
+    retention_days: int = _setting(0, allowed.whole(0, 36_500))
+    """Messages that are older are removed; 0 keeps them. A conversation may say otherwise."""
     receipts_max_members: int = _setting(100, allowed.whole(0))
     presence: bool = _setting(True, allowed.switch())
     presence_grace_seconds: float = _setting(5.0, allowed.seconds(3_600))

@@ -84,7 +84,13 @@ SCHEMAS: dict[str, Document] = {
         sender=reference("Person"),
     ),
     "Conversation": shape(
-        {"name": TEXT, "lastMessage": reference("Message"), "members": items("Member"), **_MINE},
+        {
+            "name": TEXT,
+            "retentionDays": NUMBER,
+            "lastMessage": reference("Message"),
+            "members": items("Member"),
+            **_MINE,
+        },
         id=TEXT,
         kind=words(Kind),
         private=FLAG,

@@ -10,6 +10,7 @@ from messaging.dialects.fields import (
     ChosenConversationId,
     Content,
     ConversationId,
+    Days,
     EmojiText,
     Flag,
     Limit,
@@ -117,6 +118,7 @@ class PutConversation(Schema):
     kind = Choice((Kind.GROUP, Kind.ROOM))
     name = Text()
     private = Flag()
+    retention_days = Days()
     member_ids = Many(UserId(), at_most=MAX_NAMED_MEMBERS)
 
 
@@ -125,6 +127,7 @@ class ConversationChange(Schema):
 
     name = Text()
     private = Flag()
+    retention_days = Days()
 
 
 class Membership(Schema):

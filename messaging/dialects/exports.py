@@ -11,6 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from urllib.parse import quote
 
 import orjson
@@ -19,8 +20,9 @@ from messaging.dialects import shapes
 from messaging.dialects.exports_html import HtmlExport
 from messaging.dialects.rest import Download, Writing
 from messaging.domain.commands import ExportForm
+from messaging.domain.forgetting import Record
 from messaging.domain.models import MessageView
-from messaging.domain.replies import ConversationExport
+from messaging.domain.replies import ConversationExport, UserExport
 
 _UNFIT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_FILE_NAME_CHARACTERS = 80
@@ -30,6 +32,12 @@ def conversation(export: ConversationExport) -> Download:
     """The file of a conversation's messages."""
     name = f"{export.view.conversation.id}-{export.at:%Y-%m-%d}.{export.form.value}"
     return Download(headers=headers(name), writing=_writing(export), pages=export.pages)
+
+
+def user(export: UserExport) -> Download:
+    """The file of all that is kept of a user."""
+    name = f"user-{export.user_id}-{export.at:%Y-%m-%d}.jsonl"
+    return Download(headers=headers(name), writing=Records(), pages=export.pages)
 
 
 def _writing(export: ConversationExport) -> Writing:
@@ -64,11 +72,45 @@ class JsonLines:
 
     def page(self, views: Iterable[MessageView]) -> str:
         """A line for each."""
-        return "".join(orjson.dumps(shapes.view(view)).decode() + "\n" for view in views)
+        return "".join(_line(shapes.view(view)) for view in views)
 
     def end(self) -> str:
         """Nothing."""
         return ""
+
+
+class Records:
+    """What is kept, one `{kind, data}` on a line; messages in the shape of `/messaging`."""
+
+    media = "application/x-ndjson; charset=utf-8"
+
+    def begin(self) -> str:
+        """Nothing."""
+        return ""
+
+    def page(self, items: Iterable[Record | MessageView]) -> str:
+        """A line for each."""
+        return "".join(_line(_told(item)) for item in items)
+
+    def end(self) -> str:
+        """Nothing."""
+        return ""
+
+
+def _told(item: Record | MessageView) -> shapes.Payload:
+    if isinstance(item, MessageView):
+        return {"kind": "messages", "data": shapes.view(item)}
+    return {"kind": item.kind, "data": dict(item.values)}
+
+
+def _line(shown: shapes.Payload) -> str:
+    return orjson.dumps(shown, default=_time, option=orjson.OPT_PASSTHROUGH_DATETIME).decode() + "\n"
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return shapes.time(value)
+    raise TypeError(f"{type(value).__name__} is no value of JSON")
 
 
 class Csv:

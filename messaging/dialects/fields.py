@@ -24,6 +24,7 @@ from messaging.domain.emoji import MAX_CODE_POINTS
 MAX_CLIENT_ID_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 200
 MAX_CURSOR_CHARACTERS = 1_024
+MAX_DAYS = 36_500
 
 T = TypeVar("T")
 
@@ -264,6 +265,23 @@ class Limit(Whole):
     def read(self, value: object) -> int:
         """The number within its bounds."""
         return min(max(_integer(value), 1), MAX_PAGE)
+
+
+class Days(Whole):
+    """After how many days messages are removed."""
+
+    document: Mapping[str, Any] = {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_DAYS,
+        "description": "0: as RETENTION_DAYS says.",
+    }
+
+    def read(self, value: object) -> int:
+        """The number."""
+        if (number := super().read(value)) > MAX_DAYS:
+            raise ValueError(f"must be an integer from 0 to {MAX_DAYS}")
+        return number
 
 
 class Seconds(Field[float]):

@@ -172,6 +172,8 @@ def conversation(seen: ConversationView) -> Payload:
     }
     if kept.name is not None:
         shown["name"] = kept.name
+    if kept.retention_days:
+        shown["retentionDays"] = kept.retention_days
     if seen.last_message is not None:
         shown["lastMessage"] = view(seen.last_message)
     if seen.members is not None:

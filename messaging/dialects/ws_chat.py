@@ -96,7 +96,7 @@ def _sent(reply: Sent, _at: datetime) -> tuple[Frame, ...]:
 def _history(page: HistoryPage, at: datetime) -> tuple[Frame, ...]:
     told: Payload = {
         "messages": [_item(page, seen) for seen in page.messages],
-        "total": page.last_seq,
+        "total": page.last_seq - (page.conversation.removed_seq if page.conversation else 0),
         "has_more": page.has_more,
     }
     if page.with_user is not None:

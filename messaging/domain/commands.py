@@ -238,6 +238,21 @@ class ExportConversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportUser:
+    """All that is kept of a user; for themselves and for services."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseUser:
+    """Forget a user, and with `messages` what they said; for services."""
+
+    user_id: str
+    messages: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListConversations:
     """The user's conversations, the most recently active first; `next` goes on from an earlier answer."""
 
@@ -312,16 +327,21 @@ class PutConversation:
     kind: Kind = Kind.GROUP
     name: str | None = None
     private: bool | None = None
+    retention_days: int | None = None
     member_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeConversation:
-    """Rename a conversation or change whether it is private; None leaves as it is."""
+    """Rename a conversation, change whether it is private, or after how many days messages are removed.
+
+    0 days: when the operator says so. None leaves as it is.
+    """
 
     conversation_id: str
     name: str | None = None
     private: bool | None = None
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -574,6 +594,8 @@ Command = (
     | LoadHistory
     | SearchMessages
     | ExportConversation
+    | ExportUser
+    | EraseUser
     | ListConversations
     | GetConversation
     | ListOnlineUsers

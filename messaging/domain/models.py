@@ -107,7 +107,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A conversation without its messages. `version` rises with every change to it or its members."""
+    """A conversation without its messages. `version` rises with every change to it or its members.
+
+    `retention_days` is after how long messages are removed for good; 0: when the operator says so. Up to
+    `removed_seq` they have been: saving a conversation changes nothing of that.
+    """
 
     id: str
     kind: Kind
@@ -117,6 +121,8 @@ class Conversation:
     updated_at: datetime
     version: int = 1
     member_count: int = 0
+    retention_days: int = 0
+    removed_seq: int = 0
 
     @property
     def direct_members(self) -> tuple[str, str] | None:

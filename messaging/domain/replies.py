@@ -7,6 +7,7 @@ from datetime import datetime
 
 from messaging.domain.commands import ExportForm
 from messaging.domain.events import MessageChange, MessagesRead
+from messaging.domain.forgetting import Record
 from messaging.domain.models import (
     ConnectionView,
     Conversation,
@@ -119,6 +120,15 @@ class ConversationExport:
     form: ExportForm
     at: datetime
     pages: AsyncIterator[tuple[MessageView, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserExport:
+    """All that is kept of a user, read while it is taken, as a ConversationExport is."""
+
+    user_id: str
+    at: datetime
+    pages: AsyncIterator[tuple[Record | MessageView, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +350,7 @@ Reply = (
     | HistoryPage
     | Found
     | ConversationExport
+    | UserExport
     | Marked
     | ConversationList
     | ConversationReply

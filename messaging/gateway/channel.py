@@ -219,6 +219,12 @@ class Channel:
         """Somebody listens from now on because they might as of this version, which may be an old one."""
         self.checked_version = version if self.checked_version is None else min(self.checked_version, version)
 
+    def skip_to(self, seq: int) -> None:
+        """What comes before `seq` was removed for good: it is not waited for."""
+        if self.next_seq is not None and seq > self.next_seq:
+            self.next_seq = seq
+            self._flush()
+
     def receive(self, event: MessageSent) -> bool:
         """A message is known: tell it now, later, or not again, and then give False."""
         seq = event.message.seq

@@ -163,6 +163,7 @@ class Comparison:
                 return
             people = await self._ctx.people.find({m.sender_id for m in messages})
             self._metrics.gap_filled()
+            channel.skip_to(messages[0].seq)  # what is stored has no gaps, but may begin later by now
             for m in messages:
                 channel.receive(MessageSent(conversation=conversation, message=m, sender=people[m.sender_id]))
             if len(messages) < _READ_AT_ONCE and not channel.gap:

@@ -167,6 +167,10 @@ class People:
         """The profile, if it was looked up a moment ago."""
         return self._profiles.get(user_id)
 
+    def forget(self, user_id: str) -> None:
+        """The user is gone."""
+        self._profiles.forget(user_id)
+
     def note(self, profile: Profile) -> None:
         """This is the user's profile now."""
         self._profiles.put(profile.id, profile)

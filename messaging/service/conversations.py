@@ -96,14 +96,16 @@ async def put_conversation(ctx: Context, actor: Actor, command: PutConversation)
 
 
 async def change_conversation(ctx: Context, actor: Actor, command: ChangeConversation) -> Outcome:
-    """Rename a conversation, or change whether it is private."""
+    """Rename a conversation, or change whether it is private, or how long messages are kept."""
 
     async def change() -> Outcome | None:
         old = await permitted(ctx, actor, command.conversation_id, Action.RENAME)
         if old.kind is Kind.ROOM and command.private:
             raise InvalidFormat("A public room cannot be private; make a group instead.", field="private")
-        new = _updated(ctx, old, name=command.name, private=command.private)
-        if (new.name, new.private) == (old.name, old.private):
+        if command.retention_days is not None:
+            await permitted(ctx, actor, old.id, Action.DELETE)  # which it is, in the long run
+        new = _updated(ctx, old, command)
+        if _is_same(old, new):
             return await shown(ctx, actor, old)
         return await shown(ctx, actor, new, await changed(ctx, new)) if await keep_changed(ctx, new) else None
 
@@ -182,6 +184,7 @@ async def _put_new(ctx: Context, actor: Actor, command: PutConversation) -> Outc
         name=command.name or (command.conversation_id if command.kind is Kind.ROOM else None),
         private=bool(command.private),
     )
+    new = replace(new, retention_days=command.retention_days or 0)
     if not await keep_new(ctx, new, members):
         return None
     return await shown(
@@ -197,8 +200,8 @@ async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Co
         for user_id in dict.fromkeys(command.member_ids)
         if await ctx.store.member(old.id, user_id) is None
     ]
-    new = _updated(ctx, old, name=command.name, private=command.private, joining=len(joining))
-    if (new.name, new.private) == (old.name, old.private) and not joining:
+    new = _updated(ctx, old, command, joining=len(joining))
+    if _is_same(old, new) and not joining:
         return await shown(ctx, actor, old)
     if not await keep_changed(ctx, new, put=await newcomers(ctx, old.id, joining, ctx.clock())):
         return None
@@ -207,13 +210,20 @@ async def _put_old(ctx: Context, actor: Actor, command: PutConversation, old: Co
 
 
 def _updated(
-    ctx: Context, old: Conversation, *, name: str | None, private: bool | None, joining: int = 0
+    ctx: Context, old: Conversation, wanted: PutConversation | ChangeConversation, *, joining: int = 0
 ) -> Conversation:
+    days = wanted.retention_days
     return replace(
         next_version(ctx, old, joining=joining),
-        name=old.name if name is None else name,
-        private=old.private if private is None else private,
+        name=old.name if wanted.name is None else wanted.name,
+        private=old.private if wanted.private is None else wanted.private,
+        retention_days=old.retention_days if days is None else days,
     )
+
+
+def _is_same(old: Conversation, new: Conversation) -> bool:
+    before, after = [(each.name, each.private, each.retention_days) for each in (old, new)]
+    return before == after
 
 
 def _has_begun(membership: Membership) -> bool:

@@ -129,7 +129,8 @@ def _may_be_new(membership: Membership, command: CatchUp) -> bool:
 
 
 def _missing(membership: Membership, starts: Mapping[str, Position]) -> int:
-    return membership.last_seq - starts[membership.conversation.id].seq
+    start = max(starts[membership.conversation.id].seq, membership.conversation.removed_seq)
+    return max(0, membership.last_seq - start)
 
 
 async def _starts_by_seq(

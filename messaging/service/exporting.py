@@ -1,19 +1,22 @@
-"""Exporting: a whole conversation, page by page, as somebody takes it."""
+"""Exporting: a whole conversation, or all that is kept of a user, page by page, as somebody takes it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from messaging.domain.commands import Actor, ExportConversation
+from messaging.domain.commands import Actor, ExportConversation, ExportUser
+from messaging.domain.errors import PermissionDenied, UserNotFound
+from messaging.domain.forgetting import Record
 from messaging.domain.models import Conversation, MessageView
 from messaging.domain.permissions import Action, permit
-from messaging.domain.replies import ConversationExport
+from messaging.domain.replies import ConversationExport, UserExport
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
 from messaging.service.views import conversation_view, message_views
 
 EXPORT_PAGE = 200
 """How many messages are in memory at a time."""
+_PLACES_AT_ONCE = 500
 
 
 async def export_conversation(ctx: Context, actor: Actor, command: ExportConversation) -> Outcome:
@@ -23,6 +26,35 @@ async def export_conversation(ctx: Context, actor: Actor, command: ExportConvers
     view = await conversation_view(ctx, conversation)
     pages = _pages(ctx, actor, conversation, view.last_seq)
     return Outcome(reply=ConversationExport(view=view, form=command.form, at=ctx.clock(), pages=pages))
+
+
+async def export_user(ctx: Context, actor: Actor, command: ExportUser) -> Outcome:
+    """All that is kept of a user, for themselves or a service; secrets are left out."""
+    if not (actor.service or actor.user_id == command.user_id):
+        raise PermissionDenied("Only a service may export what is kept of others.")
+    await count_query(ctx, actor)
+    if command.user_id not in await ctx.store.users([command.user_id]):
+        raise UserNotFound
+    pages = _kept(ctx, command.user_id)
+    return Outcome(reply=UserExport(user_id=command.user_id, at=ctx.clock(), pages=pages))
+
+
+async def _kept(ctx: Context, user_id: str) -> AsyncIterator[tuple[Record | MessageView, ...]]:
+    for kind, found in (await ctx.store.records(user_id)).items():
+        yield tuple(Record(kind=kind, values=values) for values in found)
+    place = ""
+    while places := await ctx.store.conversation_ids(after=place, limit=_PLACES_AT_ONCE):
+        for conversation_id in sorted(await ctx.store.written_in(places, user_id)):
+            async for page in _said(ctx, conversation_id, user_id):
+                yield page
+        place = places[-1]
+
+
+async def _said(ctx: Context, conversation_id: str, user_id: str) -> AsyncIterator[tuple[MessageView, ...]]:
+    seq = 0
+    while page := await ctx.store.sent(conversation_id, user_id, after=seq, limit=EXPORT_PAGE):
+        yield await message_views(ctx, page)
+        seq = page[-1].seq
 
 
 async def _pages(

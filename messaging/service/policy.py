@@ -31,6 +31,8 @@ class Policy:
     receipts_max_members: int = 100
     presence: bool = True
     presence_max_members: int = 100
+    retention_days: int = 0
+    """After how many days messages are removed, where the conversation does not say so itself; 0: never."""
     offline_queue_limit: int = 500
     """How many missed messages, and notifications, a device is given when it comes back, at the most."""
     upload_quota_bytes: int = 1024 * 1024 * 1024

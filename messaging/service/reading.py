@@ -91,7 +91,7 @@ async def history_page(ctx: Context, conversation: Conversation, command: LoadHi
         conversation=conversation,
         with_user=command.with_user,
         messages=await message_views(ctx, messages),
-        has_more=_has_more(messages, last_seq, forward=command.after is not None),
+        has_more=_has_more(conversation, messages, last_seq, forward=command.after is not None),
         last_seq=last_seq,
     )
 
@@ -131,7 +131,7 @@ async def _joined(
         _online(ctx, actor, conversation, command),
     )
     last_seq = _end_of_history(messages, last_seq, command)
-    more = _has_more(messages, last_seq, forward=forward)
+    more = _has_more(conversation, messages, last_seq, forward=forward)
     return Joined(
         conversation=conversation,
         messages=await message_views(ctx, messages),
@@ -176,10 +176,12 @@ def _end_of_history(messages: Sequence[Message], last_seq: int, command: JoinCon
     return max(last_seq, messages[-1].seq)
 
 
-def _has_more(messages: Sequence[Message], last_seq: int, *, forward: bool) -> bool:
+def _has_more(
+    conversation: Conversation, messages: Sequence[Message], last_seq: int, *, forward: bool
+) -> bool:
     if not messages:
         return False
-    return messages[-1].seq < last_seq if forward else messages[0].seq > 1
+    return messages[-1].seq < last_seq if forward else messages[0].seq > conversation.removed_seq + 1
 
 
 async def _visible_message(ctx: Context, actor: Actor, message_id: int) -> Message:

@@ -36,6 +36,7 @@ from messaging.domain.models import (
 )
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Done, Sent
+from messaging.service.changing import newcomers, next_version
 from messaging.service.context import Context, Outcome, Seat
 from messaging.service.limits import count_send, drops_signal, uncount_send
 from messaging.service.uploads import attach, uploads_in
@@ -92,7 +93,9 @@ def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -
     pair = conversation.direct_members
     if pair is not None and ctx.blocks.at_hand(*pair) is not False:
         return False
-    if conversation.version == 0 or not ctx.limits.take_at_once(actor.budget, actor.user_id):
+    if conversation.version == 0 or _is_left(conversation):
+        return False
+    if not ctx.limits.take_at_once(actor.budget, actor.user_id):
         return False
     _queue(ctx, actor, conversation, sender, command, then)
     return True
@@ -144,11 +147,15 @@ async def _seat(ctx: Context, conversation_id: str, actor: Actor) -> Seat:
     """The conversation and the role of who writes; a direct one that has not begun yet included."""
     seat = await ctx.seats.find(conversation_id, actor.user_id)
     pair = ids.direct_members(conversation_id)
-    if seat.conversation is not None or pair is None or not (actor.service or actor.user_id in pair):
+    if pair is None or not (actor.service or actor.user_id in pair):
+        return seat
+    if seat.conversation is not None and not _is_left(seat.conversation):
         return seat
     for user_id in pair:
         if user_id != actor.user_id and await ctx.people.known(user_id) is None:
             raise UserNotFound
+    if seat.conversation is not None:
+        return Seat(seat.conversation, Role.MEMBER)
     now = ctx.clock()
     new = Conversation(
         id=conversation_id, kind=Kind.DIRECT, created_at=now, updated_at=now, version=0, member_count=2
@@ -156,10 +163,20 @@ async def _seat(ctx: Context, conversation_id: str, actor: Actor) -> Seat:
     return Seat(new, Role.MEMBER)
 
 
+def _is_left(conversation: Conversation) -> bool:
+    """Whether one of the two users of a direct conversation was erased; they may have come back since."""
+    pair = conversation.direct_members
+    return pair is not None and conversation.version > 0 and conversation.member_count < len(pair)
+
+
 async def _begin_direct(ctx: Context, conversation: Conversation) -> None:
     """Make a direct conversation that is about to get its first message; another process may be faster."""
     pair = conversation.direct_members
-    if conversation.version > 0 or pair is None:
+    if pair is None or (conversation.version > 0 and not _is_left(conversation)):
+        return
+    if conversation.version > 0:
+        back = replace(next_version(ctx, conversation), member_count=len(pair))
+        await ctx.store.save(back, put=await newcomers(ctx, back.id, pair, back.updated_at))
         return
     members = [
         Member(conversation_id=conversation.id, user_id=user_id, joined_at=conversation.created_at)
@@ -295,19 +312,23 @@ class _Sending:
         self.ctx.hooks.kept()
         sent = MessageSent(conversation=self.conversation, message=message, sender=self.sender)
         stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
-        began = self._began(view) if message.seq == 1 else ()
+        begins = message.seq == 1 or _is_left(self.conversation)
+        began = self._began(view) if begins else ()
         return Outcome(reply=reply, events=(*began, sent, *stopped))
 
     def _began(self, first: MessageView) -> tuple[Event, ...]:
-        """Both users of a direct conversation learn of it with its first message."""
+        """Both users of a direct conversation learn of it with its first message, and with the first after
+        one of them came back."""
         pair = self.conversation.direct_members
         if pair is None:
             return ()
-        conversation = replace(self.conversation, version=max(1, self.conversation.version))
+        seq, left = first.message.seq, _is_left(self.conversation)
+        version = self.conversation.version + 1 if left else max(1, self.conversation.version)
+        conversation = replace(self.conversation, version=version, member_count=len(pair))
         partners = self._partners(pair)
-        view = ConversationView(conversation=conversation, last_seq=1, last_message=first, members=partners)
+        view = ConversationView(conversation=conversation, last_seq=seq, last_message=first, members=partners)
         now = self.ctx.clock()
-        return tuple(MemberAdded(user_id=user_id, view=view, since=0, at=now) for user_id in pair)
+        return tuple(MemberAdded(user_id=user_id, view=view, since=seq - 1, at=now) for user_id in pair)
 
     def _partners(self, pair: tuple[str, str]) -> tuple[MemberView, ...]:
         return tuple(

@@ -65,10 +65,12 @@ from messaging.stores.mongodb_documents import (
     with_zone,
 )
 from messaging.stores.mongodb_duties import MongoDuties
+from messaging.stores.mongodb_forgetting import MongoForgetting
 from messaging.stores.mongodb_inbox import INBOX_INDEXES
 from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModeration
 from messaging.stores.mongodb_push import PUSH_INDEXES, MongoPush
 from messaging.stores.mongodb_recoveries import MongoRecoveries
+from messaging.stores.mongodb_retention import MongoRetention
 from messaging.stores.mongodb_search import MongoFinding
 from messaging.stores.mongodb_uploads import UPLOAD_INDEXES, MongoUploads
 
@@ -77,7 +79,16 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
-class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRecoveries, MongoUploads):
+class MongoStore(
+    MongoDuties,
+    MongoFinding,
+    MongoForgetting,
+    MongoModeration,
+    MongoPush,
+    MongoRecoveries,
+    MongoRetention,
+    MongoUploads,
+):
     """`Store` (messaging.service.ports) in the database that `uri` names, or in `messaging`.
 
     `ids` gives a message's new id where another message has its own. Timeouts in the URI win over ours.
@@ -366,7 +377,11 @@ class MongoStore(MongoDuties, MongoFinding, MongoModeration, MongoPush, MongoRec
         if up_to is not None:
             query["seq"] = {"$lte": up_to}
         found = await self._messages.find_one(query, {"senderSeq": True}, sort=[("seq", -1)])
-        return int(found["senderSeq"]) if found else 0
+        if found or up_to is None:
+            return int(found["senderSeq"]) if found else 0
+        query["seq"] = {"$gt": up_to}  # what was removed before it still counts
+        later = await self._messages.find_one(query, {"senderSeq": True}, sort=[("seq", 1)])
+        return int(later["senderSeq"]) - 1 if later else 0
 
     # changes
 

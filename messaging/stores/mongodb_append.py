@@ -80,7 +80,8 @@ def own_counts(conversation_ids: Sequence[str], sender_ids: Sequence[str], by: s
 class _End:
     """Where a conversation ends, how many messages each sender has there, and when it was last seen alive."""
 
-    incarnation: ObjectId
+    incarnation: tuple[ObjectId, int]
+    """Also up to where messages were removed: of whom nothing is left is counted anew."""
     checked: float
     seq: int = 0
     sent: dict[str, int] = field(default_factory=dict)
@@ -327,8 +328,8 @@ class Appender:
     async def _load_ends(self, batch: Batch, lanes: Sequence[_Lane], session: AsyncClientSession) -> None:
         now = time.monotonic()  # before the look: what is seen is at least as young
         query = {"_id": {"$in": [lane.conversation_id for lane in lanes]}}
-        found = self._conversations.find(query, {"incarnation": True}, session=session)
-        incarnations = {each["_id"]: each["incarnation"] async for each in found}
+        found = self._conversations.find(query, {"incarnation": True, "removedSeq": True}, session=session)
+        incarnations = {each["_id"]: (each["incarnation"], each.get("removedSeq", 0)) async for each in found}
         cold = []
         for lane in lanes:
             incarnation = incarnations.get(lane.conversation_id)

@@ -95,7 +95,11 @@ class Conversations:
             [_put_member(conversation_id, member) for member in put], session=session
         )
         new = [put[index] for index in result.upserted_ids or {}]
-        if cursors := [_raise_cursor(conversation_id, member) for member in new if member.cursor > 0]:
+        if cursors := [
+            raised_cursor(conversation_id, member.user_id, seq=member.cursor, own_read=member.own_read)
+            for member in new
+            if member.cursor > 0
+        ]:
             await self._database["cursors"].bulk_write(cursors, session=session)
 
     async def delete(self, conversation_id: str, hooks: Sequence[Hook] = ()) -> bool:
@@ -166,12 +170,11 @@ def _put_member(conversation_id: str, member: Member) -> UpdateOne:
     )
 
 
-def _raise_cursor(conversation_id: str, member: Member) -> UpdateOne:
-    further = {"$gt": [member.cursor, {"$ifNull": ["$seq", 0]}]}
+def raised_cursor(conversation_id: str, user_id: str, *, seq: int, own_read: int) -> UpdateOne:
+    """What raises a cursor to `seq`, if it does not stand there already or further."""
+    further = {"$gt": [seq, {"$ifNull": ["$seq", 0]}]}
     change: dict[str, Any] = {
-        "seq": {"$cond": [further, member.cursor, "$seq"]},
-        "ownRead": {"$cond": [further, member.own_read, "$ownRead"]},
+        "seq": {"$cond": [further, seq, "$seq"]},
+        "ownRead": {"$cond": [further, own_read, "$ownRead"]},
     }
-    return UpdateOne(
-        {"conversationId": conversation_id, "userId": member.user_id}, [{"$set": change}], upsert=True
-    )
+    return UpdateOne({"conversationId": conversation_id, "userId": user_id}, [{"$set": change}], upsert=True)

@@ -159,6 +159,7 @@ def conversation_fields(conversation: Conversation) -> Document:
         "updatedAt": conversation.updated_at,
         "version": conversation.version,
         "memberCount": conversation.member_count,
+        "retentionDays": conversation.retention_days,
     }
 
 
@@ -173,6 +174,8 @@ def conversation_from(document: Stored) -> Conversation:
         updated_at=document["updatedAt"],
         version=document["version"],
         member_count=document["memberCount"],
+        retention_days=document.get("retentionDays", 0),
+        removed_seq=document.get("removedSeq", 0),
     )
 
 

@@ -43,10 +43,12 @@ from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
 from messaging.stores.sqlite_duties import SqliteDuties
 from messaging.stores.sqlite_finding import SqliteFinding
+from messaging.stores.sqlite_forgetting import SqliteForgetting
 from messaging.stores.sqlite_inbox import SqliteInbox
 from messaging.stores.sqlite_moderation import SqliteModeration
 from messaging.stores.sqlite_push import SqlitePush
 from messaging.stores.sqlite_recoveries import SqliteRecoveries
+from messaging.stores.sqlite_retention import SqliteRetention
 from messaging.stores.sqlite_schema import DatabaseRefused
 from messaging.stores.sqlite_uploads import SqliteUploads
 
@@ -54,7 +56,15 @@ __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
 class SqliteStore(
-    SqliteDuties, SqliteFinding, SqliteInbox, SqliteModeration, SqlitePush, SqliteRecoveries, SqliteUploads
+    SqliteDuties,
+    SqliteFinding,
+    SqliteForgetting,
+    SqliteInbox,
+    SqliteModeration,
+    SqlitePush,
+    SqliteRecoveries,
+    SqliteRetention,
+    SqliteUploads,
 ):
     """`Store` (messaging.service.ports) in the file `path`, or in memory with ":memory:".
 

@@ -191,7 +191,16 @@ def own_sent(db: sqlite3.Connection, conversation_id: str, user_id: str, up_to: 
         """,
         (conversation_id, user_id, _NO_BOUND if up_to is None else up_to),
     ).fetchone()
-    return row["sender_seq"] if row else 0
+    if row is not None or up_to is None:
+        return row["sender_seq"] if row else 0
+    later = db.execute(  # what was removed before it still counts
+        """
+        SELECT sender_seq FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq > ?
+        ORDER BY seq LIMIT 1
+        """,
+        (conversation_id, user_id, up_to),
+    ).fetchone()
+    return later["sender_seq"] - 1 if later else 0
 
 
 def cursor(db: sqlite3.Connection, conversation_id: str, user_id: str) -> int:

@@ -58,6 +58,12 @@ def json_list(values: Iterable[str | int]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
+def camel(name: str) -> str:
+    """A column as clients write it."""
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
 def user_of(row: sqlite3.Row) -> User:
     """A row of users."""
     last_seen = _time_or_none(row["last_seen"])
@@ -90,6 +96,8 @@ def conversation_of(row: sqlite3.Row) -> Conversation:
         updated_at=time_of(row["updated_at"]),
         version=row["version"],
         member_count=row["member_count"],
+        retention_days=row["retention_days"],
+        removed_seq=row["removed_seq"],
     )
 
 
@@ -104,6 +112,7 @@ def conversation_row(conversation: Conversation) -> dict[str, object]:
         "updated_at": milliseconds(conversation.updated_at),
         "version": conversation.version,
         "member_count": conversation.member_count,
+        "retention_days": conversation.retention_days,
     }
 
 

@@ -226,6 +226,16 @@ CREATE TABLE attached (
 ) WITHOUT ROWID;
 CREATE TABLE shared_keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+_ERASURES = """
+-- Users who are being erased. `place`: up to which conversation what they left there is gone.
+CREATE TABLE erasures (
+    user_id TEXT PRIMARY KEY, messages INTEGER NOT NULL, place TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+"""
+_RETENTION = """
+ALTER TABLE conversations ADD COLUMN retention_days INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN removed_seq INTEGER NOT NULL DEFAULT 0;
+"""
 MIGRATIONS = (
     _FIRST,
     _DUTIES,
@@ -237,6 +247,8 @@ MIGRATIONS = (
     _PUSH,
     _DELIVERIES,
     _UPLOADS,
+    _ERASURES,
+    _RETENTION,
 )
 """Step n brings a database of version n to n + 1."""
 

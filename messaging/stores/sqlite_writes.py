@@ -110,9 +110,12 @@ def _save_version(db: sqlite3.Connection, conversation: Conversation) -> bool:
         saved = db.execute(
             """
             INSERT INTO conversations (
-                id, kind, name, private, created_at, updated_at, version, member_count
+                id, kind, name, private, created_at, updated_at, version, member_count, retention_days
             )
-            VALUES (:id, :kind, :name, :private, :created_at, :updated_at, :version, :member_count)
+            VALUES (
+                :id, :kind, :name, :private, :created_at, :updated_at, :version, :member_count,
+                :retention_days
+            )
             ON CONFLICT (id) DO NOTHING
             """,
             values,
@@ -122,7 +125,8 @@ def _save_version(db: sqlite3.Connection, conversation: Conversation) -> bool:
             """
             UPDATE conversations SET
                 kind = :kind, name = :name, private = :private, created_at = :created_at,
-                updated_at = :updated_at, version = :version, member_count = :member_count
+                updated_at = :updated_at, version = :version, member_count = :member_count,
+                retention_days = :retention_days
             WHERE id = :id AND version = :version - 1
             """,
             values,

@@ -110,6 +110,8 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
         ("bob", "POST /api/messages/read", {"conversationId": "<group>"}, 200, {"success", "totalUnread"}),
     ],
     "exportConversation": [],  # a file: see test_export.py
+    "exportUser": [],
+    "eraseUser": [("service", "DELETE /api/users/<stranger>?messages=delete", None, 200, {"success"})],
     "searchMessages": [
         ("bob", "GET /api/search?q=h%C3%A9l", None, 200, {"messages", "next"}),
         ("service", "GET /api/search?q=hello&conversationId=<group>", None, 200, {"messages", "next"}),
@@ -196,6 +198,15 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
     "markRead": [
         ("stranger", "POST /api/messages/read", {"messageId": "<message>"}, 404, "MESSAGE_NOT_FOUND"),
         ("bob", "POST /api/messages/read", {}, 400, "INVALID_FORMAT"),
+    ],
+    "exportUser": [
+        ("bob", "GET /api/users/<alice>/export", None, 403, "PERMISSION_DENIED"),
+        ("service", "GET /api/users/<new>/export", None, 404, "USER_NOT_FOUND"),
+    ],
+    "eraseUser": [
+        ("alice", "DELETE /api/users/<alice>", None, 403, "PERMISSION_DENIED"),
+        ("service", "DELETE /api/users/<new>", None, 404, "USER_NOT_FOUND"),
+        ("service", "DELETE /api/users/<stranger>?messages=some", None, 400, "INVALID_FORMAT"),
     ],
     "exportConversation": [
         ("stranger", f"GET {GROUP}/export", None, 404, "ROOM_NOT_FOUND"),

@@ -13,8 +13,9 @@ import pytest
 from messaging.dialects import exports, shapes
 from messaging.dialects.exports_html import HtmlExport
 from messaging.domain.commands import ExportForm
+from messaging.domain.forgetting import Record
 from messaging.domain.models import Attachment, ConversationView, MessageView
-from messaging.domain.replies import ConversationExport
+from messaging.domain.replies import ConversationExport, UserExport
 from tests.dialects import examples
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&</p></article>'
@@ -41,6 +42,15 @@ def test_jsonl_has_each_message_on_a_line_as_messaging_shows_it() -> None:
     lines = written(ExportForm.JSONL, *views).split("\n")
     assert [json.loads(line) for line in lines[:-1]] == shapes.views(views)
     assert lines[-1] == ""
+
+
+def test_what_is_kept_of_a_user_is_a_line_for_each_record() -> None:
+    download = exports.user(UserExport(user_id="5", at=examples.NOW, pages=examples.no_pages()))
+    record = Record(kind="profile", values={"id": "5", "lastSeen": examples.NOW})
+    lines = download.writing.page([record, examples.VIEWS[0]]).splitlines()
+    assert json.loads(lines[0]) == {"kind": "profile", "data": {"id": "5", "lastSeen": examples.NOW_TEXT}}
+    assert json.loads(lines[1]) == {"kind": "messages", "data": shapes.view(examples.VIEWS[0])}
+    assert 'filename="user-5-2025-10-23.jsonl"' in download.headers["Content-Disposition"]
 
 
 def rows(*views: MessageView) -> list[dict[str, str]]:

@@ -24,8 +24,10 @@ from messaging.domain.commands import (
     DeleteMessage,
     DisconnectUser,
     EditMessage,
+    EraseUser,
     ExportConversation,
     ExportForm,
+    ExportUser,
     FindUsers,
     GetConversation,
     GetStats,
@@ -72,6 +74,9 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
         None,
         ExportConversation(conversation_id="1", form=ExportForm.CSV),
     ),
+    ("exportUser", {"id": "5"}, {}, None, ExportUser(user_id="5")),
+    ("eraseUser", {"id": "5"}, {}, None, EraseUser(user_id="5")),
+    ("eraseUser", {"id": "5"}, {"messages": "delete"}, None, EraseUser(user_id="5", messages=True)),
     (
         "searchMessages",
         {},
@@ -431,7 +436,7 @@ def test_a_mark_answers_what_is_left_unread() -> None:
 
 def test_only_services_may_choose_ids_provision_users_and_notify_them() -> None:
     services = {route.name for route in ROUTES if route.who is Who.SERVICE}
-    assert services == {"putConversation", "putUser", "notify"}
+    assert services == {"putConversation", "putUser", "eraseUser", "notify"}
 
 
 def test_names_and_places_are_unique() -> None:

@@ -167,6 +167,7 @@ async def test_what_was_missed_is_the_newest_of_all_conversations(
         alice, bob = await stage.user("alice"), await stage.user("bob")
         for group in {group for group, _ in steps}:
             await stage.group(str(group), "alice", "bob")
+        stage.clock.pass_by(1)  # to have been added is news, too, but older than every message
         sent = []
         for group, pause in steps:
             stage.clock.pass_by(pause)

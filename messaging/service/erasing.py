@@ -1,0 +1,126 @@
+"""Erasing users: at once what is theirs alone, then, step by step, what they left in conversations.
+
+That a user is to be erased is kept first. Every step may be repeated, so whichever process goes on after
+another one died (`gateway/upkeep.py`) begins with the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messaging.domain.commands import Actor, DeleteMessage, EraseUser, RemoveMember
+from messaging.domain.errors import MessageNotFound, PermissionDenied, RoomNotFound, UserNotFound
+from messaging.domain.events import Announcement, MemberRemoved
+from messaging.domain.forgetting import Erasure
+from messaging.domain.models import SYSTEM, Identity, Kind
+from messaging.domain.replies import Done
+from messaging.service.administration import send_away
+from messaging.service.changing import changed, keep_changed, next_version, retried
+from messaging.service.context import Context, Outcome
+from messaging.service.members import remove_member
+from messaging.service.messages import delete_message
+
+PLACES_AT_ONCE = 100
+"""How many conversations one step looks at."""
+_MESSAGES_AT_ONCE = 50
+_HOUSE = Actor(identity=Identity(profile=SYSTEM, service=True), service=True)
+
+
+async def erase_user(ctx: Context, actor: Actor, command: EraseUser) -> Outcome:
+    """Send a user away and forget their profile, notifications and devices; the rest follows within seconds.
+
+    Their tokens are refused from now on. Erased again, it begins anew.
+    """
+    if not actor.service:
+        raise PermissionDenied("Only a service may erase users.")
+    known = await ctx.store.users([command.user_id])
+    begun = {each.user_id for each in await ctx.store.erasures(limit=1_000)}
+    if command.user_id not in known and command.user_id not in begun:
+        raise UserNotFound
+    await ctx.store.begin_erasure(command.user_id, messages=command.messages)
+    gone = await send_away(ctx, command.user_id)
+    await ctx.store.forget_user(command.user_id)
+    ctx.people.forget(command.user_id)
+    return Outcome(reply=Done(), events=(gone,))
+
+
+async def erase_further(ctx: Context) -> tuple[bool, Sequence[Announcement]]:
+    """One step of an erasure, if there is any: whether there was, and what is to be told of it."""
+    for erasure in await ctx.store.erasures(limit=1):
+        return True, await _step(ctx, erasure)
+    return False, ()
+
+
+async def _step(ctx: Context, erasure: Erasure) -> Sequence[Announcement]:
+    user_id = erasure.user_id
+    if memberships := sorted(await ctx.store.member_of(user_id)):
+        return [
+            event
+            for conversation_id in memberships[:PLACES_AT_ONCE]
+            for event in await _end_membership(ctx, conversation_id, user_id)
+        ]
+    places = await ctx.store.conversation_ids(after=erasure.place, limit=PLACES_AT_ONCE)
+    if not places:
+        await _finish(ctx, user_id)
+        return ()
+    events: list[Announcement] = []
+    if erasure.messages:
+        for conversation_id in sorted(await ctx.store.written_in(places, user_id)):
+            events += await _take_back(ctx, conversation_id, user_id)
+    await ctx.store.forget_in(places, user_id)
+    await ctx.store.note_erasure(user_id, place=places[-1])
+    return events
+
+
+async def _end_membership(ctx: Context, conversation_id: str, user_id: str) -> Sequence[Announcement]:
+    try:
+        command = RemoveMember(conversation_id=conversation_id, user_id=user_id)
+        conversation = await ctx.store.conversation(conversation_id)
+        if conversation is not None and conversation.kind is Kind.GROUP:
+            return (await remove_member(ctx, _HOUSE, command)).events
+        return (await _leave_partner(ctx, command)).events
+    except (RoomNotFound, UserNotFound):
+        return ()  # gone meanwhile
+
+
+async def _leave_partner(ctx: Context, command: RemoveMember) -> Outcome:
+    """Take a user out of a direct conversation, which nobody else ever leaves: the partner keeps it."""
+
+    async def change() -> Outcome | None:
+        pair = await ctx.store.conversation(command.conversation_id)
+        if pair is None:
+            raise RoomNotFound
+        new = next_version(ctx, pair, joining=-1)
+        if not await keep_changed(ctx, new, remove=[command.user_id]):
+            return None
+        gone = MemberRemoved(user_id=command.user_id, conversation=new, at=ctx.clock())
+        return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
+
+    return await retried(change)
+
+
+async def _take_back(ctx: Context, conversation_id: str, user_id: str) -> Sequence[Announcement]:
+    """Delete all messages of a user there, as a service would; each is told to those who listen."""
+    events: list[Announcement] = []
+    seq = 0
+    while page := await ctx.store.sent(conversation_id, user_id, after=seq, limit=_MESSAGES_AT_ONCE):
+        for message in page:
+            if message.deleted_at is None:
+                events += await take_back(ctx, message.id)
+        seq = page[-1].seq
+    return events
+
+
+async def take_back(ctx: Context, message_id: int) -> Sequence[Announcement]:
+    """Delete a message, as a service would; what is to be told of it."""
+    try:
+        return (await (await delete_message(ctx, _HOUSE, DeleteMessage(message_id=message_id)))).events
+    except MessageNotFound:
+        return ()  # gone meanwhile
+
+
+async def _finish(ctx: Context, user_id: str) -> None:
+    """What a connection wrote while it was being closed goes, too; unless the user was made anew."""
+    if not await ctx.store.users([user_id]):
+        await ctx.store.forget_user(user_id)
+    await ctx.store.end_erasure(user_id)

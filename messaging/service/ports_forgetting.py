@@ -1,0 +1,48 @@
+"""What a store keeps of people, and how it forgets them. A part of `ports.Store`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from messaging.domain.forgetting import Erasure
+from messaging.domain.models import Message
+
+
+class Forgetting(Protocol):
+    """A user's records, and their erasure in steps that may be repeated."""
+
+    async def records(self, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """All that is kept under this user's name but for messages, by the kind of record: values of JSON.
+        Secrets are left out."""
+
+    async def conversation_ids(self, *, after: str = "", limit: int) -> Sequence[str]:
+        """The first `limit` ids of all conversations past `after`, in rising order."""
+
+    async def written_in(self, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
+        """In which of these conversations there are messages of this user."""
+
+    async def sent(
+        self, conversation_id: str, user_id: str, *, after: int = 0, limit: int
+    ) -> Sequence[Message]:
+        """The user's own messages there past seq `after`, by rising seq."""
+
+    async def begin_erasure(self, user_id: str, *, messages: bool) -> None:
+        """Keep that a user is to be erased, with their messages or without. One that was begun is begun
+        anew; with messages, if either said so."""
+
+    async def erasures(self, *, limit: int) -> Sequence[Erasure]:
+        """Those that are not done, in no particular order."""
+
+    async def note_erasure(self, user_id: str, *, place: str) -> None:
+        """The erasure is through with all conversations up to `place`, if it was not begun anew since."""
+
+    async def end_erasure(self, user_id: str) -> None:
+        """It is done."""
+
+    async def forget_user(self, user_id: str) -> None:
+        """Remove what is kept under the user's name alone: profile, names, notifications, devices, …"""
+
+    async def forget_in(self, conversation_ids: Collection[str], user_id: str) -> None:
+        """Remove what the user left in these conversations besides messages and membership: cursors and
+        invitations. When others' messages were first read stays known, but no longer by whom."""

@@ -1,0 +1,193 @@
+"""What is kept of people in SQLite, and forgetting them.
+
+A table that holds anything under a user's id has a row in PARTS, or its reason in KEPT: a test sees to it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from messaging.domain.forgetting import Erasure
+from messaging.domain.models import Message
+from messaging.domain.values import dataclass
+from messaging.stores import sqlite_rows as rows
+from messaging.stores.sqlite_base import SqliteBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of `table` that belong to the user in `column`: how an export calls them, and how they go.
+
+    `by_place`: the table's key begins with a conversation, so they are removed conversation by conversation.
+    """
+
+    table: str
+    column: str = "user_id"
+    shown: str | None = None
+    by_place: bool = False
+
+
+PARTS: Final = (
+    Part(table="users", column="id", shown="profile"),
+    Part(table="user_names"),
+    Part(table="inboxes"),
+    Part(table="notifications", shown="notifications"),
+    Part(table="blocks", shown="blocks"),
+    Part(table="blocks", column="blocked_id"),
+    Part(table="devices", shown="devices"),
+    Part(table="positions", shown="positions"),
+    Part(table="push_subscriptions"),  # each is a secret
+    Part(table="recoveries"),  # each has a secret
+    Part(table="cursors", shown="cursors", by_place=True),
+    Part(table="deliveries", shown="deliveries", by_place=True),
+    Part(table="invitations", shown="invitations", by_place=True),
+    Part(table="invitations", column="invited_by", shown="invited", by_place=True),
+)
+"""What is removed."""
+KEPT: Final[Mapping[tuple[str, str], str]] = {
+    ("members", "user_id"): "ended one by one, as when somebody leaves",
+    ("messages", "sender_id"): "kept as a removed user's, or taken back one by one",
+    ("message_hooks", "user_id"): "told soon",
+    ("read_marks", "reader_id"): "somebody had read it, but nobody knows who",
+    ("changes", "user_id"): "what became of messages",
+    ("disconnections", "user_id"): "whose tokens are refused",
+    ("reports", "sender_id"): "what was reported is for the host application to decide",
+    ("reports", "reporter_id"): "what was reported is for the host application to decide",
+    ("uploads", "user_id"): "kept while messages have them, and a day longer",
+    ("erasures", "user_id"): "gone when it is done",
+}
+"""What is not, by table and column, and why."""
+_SHOWN_AND_KEPT: Final = (Part(table="members", shown="memberships"), Part(table="uploads", shown="uploads"))
+_TIMES: Final = frozenset({"at", "last_seen"})
+_NOBODY: Final = ""
+
+
+class SqliteForgetting(SqliteBase):
+    """`Forgetting` (messaging.service.ports_forgetting)."""
+
+    async def records(self, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        return await self._search(_records, user_id)
+
+    async def conversation_ids(self, *, after: str = "", limit: int) -> Sequence[str]:
+        return await self._read(_conversation_ids, after, limit)
+
+    async def written_in(self, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
+        return await self._read(_written_in, conversation_ids, user_id)
+
+    async def sent(
+        self, conversation_id: str, user_id: str, *, after: int = 0, limit: int
+    ) -> Sequence[Message]:
+        return await self._read(_sent, conversation_id, user_id, after, limit)
+
+    async def begin_erasure(self, user_id: str, *, messages: bool) -> None:
+        await self._write(_begin, user_id, messages)
+
+    async def erasures(self, *, limit: int) -> Sequence[Erasure]:
+        return await self._read(_erasures, limit)
+
+    async def note_erasure(self, user_id: str, *, place: str) -> None:
+        await self._write(_note, user_id, place)
+
+    async def end_erasure(self, user_id: str) -> None:
+        await self._write(_end, user_id)
+
+    async def forget_user(self, user_id: str) -> None:
+        await self._write(_forget_user, user_id)
+
+    async def forget_in(self, conversation_ids: Collection[str], user_id: str) -> None:
+        await self._write(_forget_in, conversation_ids, user_id)
+
+
+def _records(db: sqlite3.Connection, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    return {
+        part.shown: [_record(row) for row in _rows(db, part, user_id)]
+        for part in (*PARTS, *_SHOWN_AND_KEPT)
+        if part.shown is not None
+    }
+
+
+def _rows(db: sqlite3.Connection, part: Part, user_id: str) -> Sequence[sqlite3.Row]:
+    return db.execute(f"SELECT * FROM {part.table} WHERE {part.column} = ?", (user_id,)).fetchall()  # noqa: S608, names of ours
+
+
+def _record(row: sqlite3.Row) -> Mapping[str, Any]:
+    return {
+        rows.camel(name): _json(name, row[name])
+        for name in row.keys()  # noqa: SIM118, a row goes through its values
+        if row[name] is not None
+    }
+
+
+def _json(name: str, value: Any) -> Any:
+    is_time = isinstance(value, int) and (name in _TIMES or name.endswith("_at"))
+    return rows.time_of(value) if is_time else value
+
+
+def _conversation_ids(db: sqlite3.Connection, after: str, limit: int) -> list[str]:
+    found = db.execute("SELECT id FROM conversations WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    return [row["id"] for row in found]
+
+
+def _written_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
+    found = db.execute(
+        """
+        SELECT value AS id FROM json_each(?)
+        WHERE EXISTS (SELECT 1 FROM messages WHERE conversation_id = value AND sender_id = ?)
+        """,
+        (rows.json_list(conversation_ids), user_id),
+    )
+    return frozenset(row["id"] for row in found)
+
+
+def _sent(
+    db: sqlite3.Connection, conversation_id: str, user_id: str, after: int, limit: int
+) -> list[Message]:
+    found = db.execute(
+        "SELECT * FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (conversation_id, user_id, after, limit),
+    )
+    return [rows.message_of(row) for row in found]
+
+
+def _begin(db: sqlite3.Connection, user_id: str, messages: bool) -> None:
+    db.execute(
+        """
+        INSERT INTO erasures (user_id, messages) VALUES (?, ?)
+        ON CONFLICT (user_id) DO UPDATE SET messages = max(messages, excluded.messages), place = ''
+        """,
+        (user_id, messages),
+    )
+
+
+def _erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
+    found = db.execute("SELECT * FROM erasures LIMIT ?", (limit,))
+    return [
+        Erasure(user_id=row["user_id"], messages=bool(row["messages"]), place=row["place"]) for row in found
+    ]
+
+
+def _note(db: sqlite3.Connection, user_id: str, place: str) -> None:
+    db.execute("UPDATE erasures SET place = ? WHERE user_id = ?", (place, user_id))
+
+
+def _end(db: sqlite3.Connection, user_id: str) -> None:
+    db.execute("DELETE FROM erasures WHERE user_id = ?", (user_id,))
+
+
+def _forget_user(db: sqlite3.Connection, user_id: str) -> None:
+    for part in PARTS:
+        if not part.by_place:
+            db.execute(f"DELETE FROM {part.table} WHERE {part.column} = ?", (user_id,))  # noqa: S608, names of ours
+
+
+def _forget_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_id: str) -> None:
+    places = rows.json_list(conversation_ids)
+    here = "conversation_id IN (SELECT value FROM json_each(?))"
+    for part in PARTS:
+        if part.by_place:
+            db.execute(f"DELETE FROM {part.table} WHERE {here} AND {part.column} = ?", (places, user_id))  # noqa: S608, names of ours
+    mine = f"{here} AND reader_id = ?"
+    db.execute(f"UPDATE OR IGNORE read_marks SET reader_id = ? WHERE {mine}", (_NOBODY, places, user_id))  # noqa: S608
+    db.execute(f"DELETE FROM read_marks WHERE {mine}", (places, user_id))  # noqa: S608

@@ -1,0 +1,159 @@
+"""Erasing users: what goes, what stays, and that it goes on after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from messaging.domain.commands import (
+    Actor,
+    EraseUser,
+    ExportUser,
+    GetConversation,
+    GetUser,
+    LoadHistory,
+    PutMember,
+    SendMessage,
+)
+from messaging.domain.errors import PermissionDenied, RoomNotFound, UserNotFound
+from messaging.domain.events import ConversationChanged, MemberAdded, MemberRemoved, UserSentAway
+from messaging.domain.forgetting import Record
+from messaging.domain.models import MessageView, Role
+from messaging.domain.replies import ConversationReply, HistoryPage, UserExport
+from messaging.service.erasing import erase_further
+from tests.stage import Stage, service
+
+
+async def erased(stage: Stage, user_id: str, *, messages: bool = False) -> None:
+    """A user is erased, to the end."""
+    await stage.do(service(), EraseUser(user_id=user_id, messages=messages))
+    await finished(stage)
+
+
+async def finished(stage: Stage) -> None:
+    """Every erasure is carried out to its end."""
+    more = True
+    while more:
+        more, events = await erase_further(stage.ctx)
+        for event in events:
+            stage.ctx.seats.note(event)
+        stage.events += events
+
+
+async def history(stage: Stage, actor: Actor, where: str) -> Sequence[MessageView]:
+    reply = await stage.do(actor, LoadHistory(conversation_id=where))
+    assert isinstance(reply, HistoryPage)
+    return reply.messages
+
+
+async def test_an_erased_user_is_sent_away_and_known_to_nobody(stage: Stage) -> None:
+    alice, bob = await stage.user("alice", name="Alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await stage.send(alice, "g", "I was here")
+    await erased(stage, "alice")
+    assert [e.user_id for e in stage.events if isinstance(e, UserSentAway)] == ["alice"]
+    with pytest.raises(UserNotFound):
+        await stage.do(bob, GetUser(user_id="alice"))
+    (view,) = await history(stage, bob, "g")
+    assert (view.message.content, view.sender.display_name) == ("I was here", "alice")
+    assert await stage.ctx.store.member_of("alice") == frozenset()
+    assert list(await stage.ctx.store.erasures(limit=1)) == []
+    assert {k: v for k, v in (await stage.ctx.store.records("alice")).items() if v} == {}
+
+
+async def test_a_group_of_an_erased_owner_has_an_heir(stage: Stage) -> None:
+    await stage.user("alice")
+    bob = await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await stage.do(service(), PutMember(conversation_id="g", user_id="alice", role=Role.OWNER))
+    await erased(stage, "alice")
+    reply = await stage.do(bob, GetConversation(conversation_id="g"))
+    assert isinstance(reply, ConversationReply)
+    assert [(m.profile.id, m.role) for m in reply.view.members or ()] == [("bob", Role.OWNER)]
+    removed = [(e.user_id, e.conversation.id) for e in stage.events if isinstance(e, MemberRemoved)]
+    assert removed == [("alice", "g")]
+
+
+async def test_messages_go_too_where_that_is_asked_for(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    for actor, content in ((alice, "mine"), (bob, "his"), (alice, "mine again")):
+        await stage.send(actor, "g", content)
+    await erased(stage, "alice", messages=True)
+    told = [
+        (view.message.content, view.message.deleted_at is None) for view in await history(stage, bob, "g")
+    ]
+    assert told == [("", False), ("his", True), ("", False)]
+
+
+async def test_a_partner_keeps_the_conversation_and_cannot_write_to_who_is_gone(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    first = await stage.do(alice, SendMessage(to_user="bob", content="hello"))
+    assert first is not None
+    await erased(stage, "alice")
+    assert any(isinstance(e, ConversationChanged) for e in stage.events)
+    assert len(await history(stage, bob, "dm:alice:bob")) == 1
+    with pytest.raises(UserNotFound):
+        await stage.do(bob, SendMessage(to_user="alice", content="still there?"))
+    with pytest.raises(UserNotFound):
+        await stage.do(bob, SendMessage(conversation_id="dm:alice:bob", content="still there?"))
+
+
+async def test_who_is_made_anew_can_talk_to_their_partner_again(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.do(alice, SendMessage(to_user="bob", content="hello"))
+    await erased(stage, "alice")
+    alice = await stage.user("alice")
+    with pytest.raises(RoomNotFound):
+        await history(stage, alice, "dm:alice:bob")
+    stage.events.clear()
+    await stage.do(bob, SendMessage(to_user="alice", content="you again!"))
+    assert {e.user_id for e in stage.events if isinstance(e, MemberAdded)} == {"alice", "bob"}
+    assert len(await history(stage, alice, "dm:alice:bob")) == 2
+    membership = await stage.ctx.store.membership("dm:alice:bob", "alice")
+    assert membership is not None
+    assert (membership.conversation.member_count, membership.unread) == (2, 1)
+
+
+async def test_erasing_goes_on_where_it_was_when_the_process_died(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await stage.send(alice, "g", "mine")
+    await stage.do(service(), EraseUser(user_id="alice", messages=True))
+    assert (await erase_further(stage.ctx))[0]  # and then nothing, as after a crash
+    await stage.do(service(), EraseUser(user_id="alice"))  # asked for again: nothing is wrong with that
+    await finished(stage)
+    (view,) = await history(stage, bob, "g")
+    assert view.message.deleted_at is not None
+
+
+async def test_only_services_erase_and_only_who_exists(stage: Stage) -> None:
+    alice = await stage.user("alice")
+    with pytest.raises(PermissionDenied):
+        await stage.do(alice, EraseUser(user_id="alice"))
+    with pytest.raises(UserNotFound):
+        await stage.do(service(), EraseUser(user_id="nobody"))
+
+
+async def exported(stage: Stage, actor: Actor, user_id: str) -> list[Record | MessageView]:
+    reply = await stage.do(actor, ExportUser(user_id=user_id))
+    assert isinstance(reply, UserExport)
+    return [item async for page in reply.pages for item in page]
+
+
+async def test_users_export_what_is_kept_of_them_and_services_of_anybody(stage: Stage) -> None:
+    alice, bob = await stage.user("alice", name="Alice", email="a@example.com"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await stage.send(alice, "g", "mine")
+    await stage.send(bob, "g", "his")
+    for actor in (alice, service()):
+        items = await exported(stage, actor, "alice")
+        records = {item.kind: item.values for item in items if isinstance(item, Record)}
+        assert records["profile"]["email"] == "a@example.com"
+        assert records["memberships"]["conversationId"] == "g"
+        assert [item.message.content for item in items if isinstance(item, MessageView)] == ["mine"]
+    with pytest.raises(PermissionDenied):
+        await exported(stage, bob, "alice")
+    with pytest.raises(UserNotFound):
+        await exported(stage, service(), "nobody")
