@@ -69,7 +69,7 @@ async def attempt(trial: Trial) -> Verdict:
             "acked": len(record.acked),
             "UNAVAILABLE": record.refused.total(),
             "slowest refusal s": record.slowest_refusal,
-            **{f"longest silence s, {name}": silence for name, silence in silences.items()},
+            **{f"longest silence s after {name}": silence for name, silence in silences.items()},
         },
         complaints=found,
     )

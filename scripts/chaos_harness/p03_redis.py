@@ -97,7 +97,7 @@ async def attempt(trial: Trial) -> Verdict:
         await reader.reach(len(stored), 15)
     found = complaints(record, stored, readers)
     for name, seconds in slow.items():
-        at_most(found, f"ack p99 s, {name}", seconds, trial.latency(ACK_SECONDS))
+        at_most(found, f"ack p99 s during {name}", seconds, trial.latency(ACK_SECONDS))
     at_most(found, "live again after s", live_after, trial.limit(LIVE_SECONDS))
     if record.refused or record.unknown:
         found.append(f"refused {dict(record.refused)}, unanswered {record.unknown}")
@@ -108,7 +108,7 @@ async def attempt(trial: Trial) -> Verdict:
         figures={
             "acked": len(record.acked),
             "ack p99 s before": quiet,
-            **{f"ack p99 s, {name}": seconds for name, seconds in slow.items()},
+            **{f"ack p99 s during {name}": seconds for name, seconds in slow.items()},
             "live again after s": live_after,
         },
         complaints=found,
