@@ -38,6 +38,7 @@ from scripts.chaos_harness.plain import (
     WsChatSender,
 )
 from scripts.chaos_harness.record import Reader, Record, fact_of, until
+from tests.http import http_client
 
 SECRET = "a secret of fault tests, long enough also for those who sign with HS512"
 NO_LIMIT = "1000000/second"
@@ -255,7 +256,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 async def crowd(*bases: str) -> AsyncIterator[Crowd]:
     """A crowd that is gone after the block."""
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http:
+    async with http_client(connector=connector) as http:
         people = Crowd(http, bases)
         try:
             yield people
