@@ -111,6 +111,7 @@ SERVED: dict[str, list[tuple[str, str, Json, int, set[str]]]] = {
     ],
     "exportConversation": [],  # a file: see test_export.py
     "exportUser": [],
+    "getUploadLink": [],  # of what was uploaded: see test_uploads.py
     "eraseUser": [("service", "DELETE /api/users/<stranger>?messages=delete", None, 200, {"success"})],
     "searchMessages": [
         ("bob", "GET /api/search?q=h%C3%A9l", None, 200, {"messages", "next"}),
@@ -208,6 +209,7 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("service", "DELETE /api/users/<new>", None, 404, "USER_NOT_FOUND"),
         ("service", "DELETE /api/users/<stranger>?messages=some", None, 400, "INVALID_FORMAT"),
     ],
+    "getUploadLink": [("alice", "GET /api/uploads/<new>/url", None, 404, "MESSAGE_NOT_FOUND")],
     "exportConversation": [
         ("stranger", f"GET {GROUP}/export", None, 404, "ROOM_NOT_FOUND"),
         ("bob", f"GET {GROUP}/export?format=pdf", None, 400, "INVALID_FORMAT"),
