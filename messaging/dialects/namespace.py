@@ -22,6 +22,10 @@ from messaging.domain.replies import HistoryPage, Reply
 
 R = TypeVar("R", bound=Reply)
 
+_UNKNOWN = "This server has no such command."
+_UNREADABLE = "This cannot be taken: its arguments are not plain JSON, or its name is reserved."
+"""Of an event that comes without its name."""
+
 
 def _nothing(_reply: Any) -> Payload:
     return {}
@@ -93,7 +97,7 @@ class Namespace:
         """The one command that a frame asks for, or why it is none."""
         row = self.rows.get(frame.name)
         if row is None:
-            return (Request(name=frame.name, error=InvalidFormat("This server has no such command.")),)
+            return (Request(name=frame.name, error=InvalidFormat(_UNKNOWN if frame.name else _UNREADABLE)),)
         arguments, error = read(row.form, frame.payload)
         command = row.command(**arguments) if error is None else None
         named = self._named(row.form, arguments)

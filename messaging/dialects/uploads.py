@@ -12,18 +12,18 @@ from messaging.dialects.forms import Schema
 from messaging.dialects.rest import Page, Route, Who
 from messaging.domain.commands import GetUploadLink
 from messaging.domain.replies import UploadLink
-from messaging.domain.uploads import Upload
+from messaging.domain.uploads import Upload, is_upload_id
 
 
 class UploadId(Field[str]):
     """An upload."""
 
-    document = {"type": "string"}  # noqa: RUF012  as every field has it
+    document = {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}  # noqa: RUF012  as every field has it
 
     def read(self, value: object) -> str:
         """The id as it is; whether there is such an upload is seen later."""
-        if not isinstance(value, str):
-            raise ValueError("must be a string")
+        if not isinstance(value, str) or not is_upload_id(value):
+            raise ValueError("must be the id of an upload")
         return value
 
 

