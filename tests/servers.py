@@ -189,6 +189,9 @@ class Server:
             )
 
 
+_CLOSED_SOON = "close_idle_time=5,close_handle_minimum=250,close_scan_interval=2"
+
+
 class MongoServer(Server):
     """A one-node replica set, journalled, so that transactions and `w: majority` mean what they say."""
 
@@ -205,6 +208,9 @@ class MongoServer(Server):
             *(str(program("mongod")), "--dbpath", str(data), "--replSet", "rs0", "--oplogSize", "64"),
             *("--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet"),
             *("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # Every test has a database, of a hundred files. By default dropped ones stay open for ten minutes,
+            # until mongod has more open than it may.
+            *("--wiredTigerEngineConfigString", f"file_manager=({_CLOSED_SOON})"),
         ]
 
     def ready(self) -> bool:
