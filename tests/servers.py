@@ -208,7 +208,7 @@ class MongoServer(Server):
             *(str(program("mongod")), "--dbpath", str(data), "--replSet", "rs0", "--oplogSize", "64"),
             *("--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet"),
             *("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"),
-            # Every test has a database, of a hundred files. By default dropped ones stay open for ten minutes,
+            # Every test has a database, of some seventy files. Dropped ones would stay open for ten minutes,
             # until mongod has more open than it may.
             *("--wiredTigerEngineConfigString", f"file_manager=({_CLOSED_SOON})"),
         ]
