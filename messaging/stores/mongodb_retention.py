@@ -28,17 +28,18 @@ class MongoRetention(MongoBase):
     @answering
     async def remove_before(self, conversation_id: str, before: datetime, *, limit: int) -> int:
         """See `Retention.remove_before`."""
-        old = await self._old(conversation_id, before, limit)
-        if not old:
+        found = await self._old(conversation_id, before, limit + 1)
+        if not found:
             return 0
+        old = found[:limit]
         up_to = old[-1]["seq"]
         await self._database["conversations"].update_one(
             {"_id": conversation_id}, {"$max": {"removedSeq": up_to}}
         )
         await self._begin_counting_anew(conversation_id, up_to, {each["senderId"] for each in old})
-        await self._remove(conversation_id, up_to, [each["_id"] for each in old])
-        if len(old) < limit:
+        if len(found) <= limit:  # before they are gone: what breaks off here is done again
             await self._count_as_read(conversation_id, up_to)
+        await self._remove(conversation_id, up_to, [each["_id"] for each in old])
         return len(old)
 
     async def _old(self, conversation_id: str, before: datetime, limit: int) -> list[Document]:

@@ -32,15 +32,16 @@ def _remove_before(db: sqlite3.Connection, where: str, before: int, limit: int) 
     last = reads.last_seq(db, where)
     oldest = db.execute(
         "SELECT id, seq, sender_id, created_at FROM messages WHERE conversation_id = ? ORDER BY seq LIMIT ?",
-        (where, limit),
+        (where, limit + 1),
     )
-    old = list(takewhile(lambda row: row["created_at"] < before and row["seq"] < last, oldest.fetchall()))
-    if not old:
+    found = list(takewhile(lambda row: row["created_at"] < before and row["seq"] < last, oldest.fetchall()))
+    if not found:
         return 0
+    old = found[:limit]
     up_to = old[-1]["seq"]
     _remove(db, where, up_to, [row["id"] for row in old])
     _begin_counting_anew(db, where, {row["sender_id"] for row in old})
-    if len(old) < limit:
+    if len(found) <= limit:
         _count_as_read(db, where, up_to)
     return len(old)
 

@@ -85,12 +85,13 @@ async def read_to(store: Store, user_id: str, seq: int) -> None:
     await store.mark_read(mark(user_id, seq), own_read=own, keep=False)
 
 
-async def test_what_is_removed_is_unread_to_nobody(store: Store) -> None:
+@pytest.mark.parametrize("limit", [3, 99], ids=["as many as are old", "more"])
+async def test_what_is_removed_is_unread_to_nobody(store: Store, limit: int) -> None:
     await store.save(conversation("c", version=2), put=[member(name) for name in ("alice", "bob", "carol")])
     await aged(store, "alice", "bob", "alice", "alice", "bob", "alice")
     await read_to(store, "carol", 5)
     assert [await unread(store, name) for name in ("alice", "bob", "carol")] == [2, 4, 1]
-    await store.remove_before("c", T0 + 3 * DAY, limit=99)  # three are left: alice, bob, alice
+    await store.remove_before("c", T0 + 3 * DAY, limit=limit)  # three are left: alice, bob, alice
     assert [await unread(store, name) for name in ("alice", "bob", "carol")] == [1, 2, 1]
     for name in ("alice", "bob", "carol"):
         await read_to(store, name, 6)
