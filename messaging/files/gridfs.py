@@ -23,6 +23,8 @@ DEFAULT_DATABASE = "messaging"
 BUCKET = "uploads"
 CHUNK_BYTES = 512 * 1024
 _SELECTION_MILLISECONDS = 3_000
+_CHUNK_MILLISECONDS = 10_000
+"""How long the database may take for one chunk."""
 
 
 class GridFsFiles:
@@ -37,6 +39,7 @@ class GridFsFiles:
             journal=True,
             readPreference="primary",
             serverSelectionTimeoutMS=_SELECTION_MILLISECONDS,
+            timeoutMS=_CHUNK_MILLISECONDS,
             appname="messaging uploads",
         )
         database = self._client.get_default_database(DEFAULT_DATABASE)

@@ -176,15 +176,20 @@ async def attach(
         try:
             await _readable(ctx, actor, upload_id)
         except MessageNotFound:
-            raise InvalidFormat(
-                "An attachment names an upload that is not there.", field="attachments"
-            ) from None
+            raise _not_there() from None
     await ctx.store.attach(
         [
             Attached(upload_id=upload_id, conversation_id=conversation_id, message_id=message_id)
             for upload_id in dict.fromkeys(named)
         ]
     )
+    known = await ctx.store.uploads(named)
+    if not all(upload_id in known and known[upload_id].ready for upload_id in named):
+        raise _not_there()  # collected this moment
+
+
+def _not_there() -> ClientError:
+    return InvalidFormat("An attachment names an upload that is not there.", field="attachments")
 
 
 # --- collecting ---
@@ -205,10 +210,20 @@ async def collect(ctx: Context, files: Files) -> bool:
         living = await _living(ctx, places)
         gone = [p for p in places if p not in living and ids.time_of(p.message_id) < now - _IN_FLIGHT]
         await ctx.store.detach(gone)
-        if len(gone) == len(places) and upload.created_at < now - UNATTACHED_LIFE:
-            await files.delete(thumbnail_of(upload.id))
-            await files.delete(upload.id)
-            await ctx.store.drop_upload(upload.id)  # last, so that nothing is left when this breaks off
-        else:
+        if len(gone) < len(places) or upload.created_at >= now - UNATTACHED_LIFE:
             await ctx.store.check_upload(upload.id, at=now)
+        else:
+            await _remove(ctx, files, upload)
     return len(found) == _COLLECTED_AT_ONCE
+
+
+async def _remove(ctx: Context, files: Files, upload: Upload) -> None:
+    """Remove an upload that no message has. Whoever attaches it at this moment sees that it is no longer
+    ready, or is seen here."""
+    await ctx.store.keep_upload(replace(upload, ready=False))
+    if await ctx.store.attached(upload.id):
+        await ctx.store.keep_upload(upload)
+        return
+    await files.delete(thumbnail_of(upload.id))
+    await files.delete(upload.id)
+    await ctx.store.drop_upload(upload.id)  # last, so that nothing is left when this breaks off

@@ -42,6 +42,8 @@ STALL_SECONDS = 20.0
 UPLOAD_SECONDS = 600.0
 """How long a whole file may take to come."""
 _FIELD = "file"
+_THUMBNAIL_BYTES = 1 << 22
+"""More than any thumbnail has."""
 _UNREADABLE = (HttpProcessingError, ValueError, RuntimeError, AssertionError)
 """What aiohttp raises of a form that is none."""
 _PRIVATE = {
@@ -150,7 +152,7 @@ class Uploads:
         if small and not upload.thumbnail:
             raise MessageNotFound("This upload has no thumbnail.")
         if small:
-            return await self._give_thumbnail(request, upload)
+            return await self._give_thumbnail(upload)
         start, length, status = _range(request, upload.file_size)
         headers = {**_PRIVATE, **_disposition(upload), "Content-Length": str(length)}
         if status == 206:
@@ -165,11 +167,15 @@ class Uploads:
         actor = Actor(identity=identity, service=identity.service, admin=identity.admin)
         return await self._perform(actor, GetUpload(upload_id=upload_id))
 
-    async def _give_thumbnail(self, request: web.Request, upload: Upload) -> web.StreamResponse:
-        kept = [chunk async for chunk in self._files.read(thumbnail_of(upload.id), length=1 << 22)]
+    async def _give_thumbnail(self, upload: Upload) -> web.StreamResponse:
+        try:
+            kept = [
+                chunk async for chunk in self._files.read(thumbnail_of(upload.id), length=_THUMBNAIL_BYTES)
+            ]
+        except FileGone:
+            raise MessageNotFound("There is no such upload.") from None
         headers = {**_PRIVATE, "Content-Disposition": "inline"}
         del headers["Accept-Ranges"]
-        del request
         return web.Response(body=b"".join(kept), content_type=contents.THUMBNAIL_TYPE, headers=headers)
 
     async def _send(
@@ -185,9 +191,9 @@ class Uploads:
         if request.method == "HEAD":
             return response
         try:
-            await response.write(first)
+            await _give_chunk(response, first)
             async for chunk in chunks:
-                await response.write(chunk)
+                await _give_chunk(response, chunk)
         except ConnectionError:
             pass  # the client has gone
         except Exception as error:  # noqa: BLE001  refusal_of logs what is no refusal
@@ -241,6 +247,12 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 
 
 # --- what goes out ---
+
+
+async def _give_chunk(response: web.StreamResponse, chunk: bytes) -> None:
+    """Write; TimeoutError for a client that takes nothing for so long."""
+    async with asyncio.timeout(STALL_SECONDS):
+        await response.write(chunk)
 
 
 def _disposition(upload: Upload) -> dict[str, str]:
