@@ -19,7 +19,7 @@ BODY = '{"content":"ä€😀"}'
 
 def example(language: str) -> str:
     """The code of a language in the section on webhooks."""
-    section = (ROOT / "docs" / "protocols.md").read_text().partition("\n## Webhooks\n")[2]
+    section = (ROOT / "docs" / "protocols.md").read_text().partition("\n# Webhooks\n")[2]
     found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert found
     return found[1]
