@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from messaging.domain.values import dataclass
+
+UPLOADS = "uploads"
+"""The kind of the records of files that a user uploaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +17,32 @@ class Record:
 
     kind: str
     values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPlace:
+    """Up to where a user's records were told: the how-manieth kind, and the last record's key there."""
+
+    kind: int
+    key: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPage:
+    """Some of a user's records, and where to go on; None after the last."""
+
+    records: Sequence[Record] = ()
+    next: RecordPlace | None = None
+
+
+def record_page(
+    records: Sequence[Record], place: RecordPlace, key: tuple[Any, ...], *, full: bool, kinds: int
+) -> RecordPage:
+    """The page of these records of one kind, of which `key` is the last one's; `full`: there may be more."""
+    if full:
+        return RecordPage(records=records, next=RecordPlace(kind=place.kind, key=key))
+    more = place.kind + 1 < kinds
+    return RecordPage(records=records, next=RecordPlace(kind=place.kind + 1) if more else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

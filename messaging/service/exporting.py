@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from messaging.domain.commands import Actor, ExportConversation, ExportUser
 from messaging.domain.errors import PermissionDenied, UserNotFound
-from messaging.domain.forgetting import Record
-from messaging.domain.models import Conversation, MessageView
+from messaging.domain.forgetting import UPLOADS, Record
+from messaging.domain.models import Conversation, Message, MessageView, Reaction
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ConversationExport, UserExport
+from messaging.domain.uploads import PATH
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
 from messaging.service.views import conversation_view, message_views
 
 EXPORT_PAGE = 200
-"""How many messages are in memory at a time."""
+"""How many messages, or records, are in memory at a time."""
 _PLACES_AT_ONCE = 500
 
 
@@ -40,14 +43,53 @@ async def export_user(ctx: Context, actor: Actor, command: ExportUser) -> Outcom
 
 
 async def _kept(ctx: Context, user_id: str) -> AsyncIterator[tuple[Record | MessageView, ...]]:
-    for kind, found in (await ctx.store.records(user_id)).items():
-        yield tuple(Record(kind=kind, values=values) for values in found)
+    async for records in _records(ctx, user_id):
+        yield records
+    async for reactions in _reactions(ctx, user_id):
+        yield reactions
     place = ""
     while places := await ctx.store.conversation_ids(after=place, limit=_PLACES_AT_ONCE):
         for conversation_id in sorted(await ctx.store.written_in(places, user_id)):
             async for page in _said(ctx, conversation_id, user_id):
                 yield page
         place = places[-1]
+
+
+async def _records(ctx: Context, user_id: str) -> AsyncIterator[tuple[Record, ...]]:
+    page = await ctx.store.records(user_id, limit=EXPORT_PAGE)
+    yield tuple(map(_findable, page.records))
+    while page.next is not None:
+        page = await ctx.store.records(user_id, after=page.next, limit=EXPORT_PAGE)
+        yield tuple(map(_findable, page.records))
+
+
+def _findable(record: Record) -> Record:
+    """A record; of an upload also where the file is."""
+    if record.kind != UPLOADS:
+        return record
+    return replace(record, values={**record.values, "url": f"{PATH}{record.values['id']}"})
+
+
+async def _reactions(ctx: Context, user_id: str) -> AsyncIterator[tuple[Record, ...]]:
+    """The reactions of a user that stand now."""
+    last = 0
+    while page := await ctx.store.reacted_to(user_id, after=last, limit=EXPORT_PAGE):
+        found = await ctx.store.messages(page)
+        yield tuple(
+            Record(kind="reactions", values=_reaction(message, reaction))
+            for message in sorted(found.values(), key=lambda each: each.id)
+            for reaction in message.reactions
+            if user_id in reaction.user_ids
+        )
+        last = page[-1]
+
+
+def _reaction(message: Message, reaction: Reaction) -> Mapping[str, Any]:
+    return {
+        "conversationId": message.conversation_id,
+        "messageId": str(message.id),
+        "emoji": reaction.emoji,
+    }
 
 
 async def _said(ctx: Context, conversation_id: str, user_id: str) -> AsyncIterator[tuple[MessageView, ...]]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
-from messaging.domain.forgetting import Erasure
+from messaging.domain.forgetting import Erasure, RecordPage, RecordPlace
 from messaging.domain.models import Message
 
 
 class Forgetting(Protocol):
     """A user's records, and their erasure in steps that may be repeated."""
 
-    async def records(self, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """All that is kept under this user's name but for messages, by the kind of record: values of JSON.
-        Secrets are left out."""
+    async def records(self, user_id: str, *, after: RecordPlace | None = None, limit: int) -> RecordPage:
+        """Some of what is kept under this user's name but for messages and reactions, past `after`: at most
+        `limit` records of one kind, values of JSON and times. May have none, and go on all the same. Secrets
+        are left out."""
+
+    async def reacted_to(self, user_id: str, *, after: int = 0, limit: int) -> Sequence[int]:
+        """Messages past the id `after` on which the user ever put a reaction, by rising id: at most `limit`;
+        none when there are no more. The reaction may have been taken back since."""
 
     async def conversation_ids(self, *, after: str = "", limit: int) -> Sequence[str]:
         """The first `limit` ids of all conversations past `after`, in rising order."""

@@ -69,6 +69,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId", "rev", unique=True),
         _index("conversationId", "lastSeq", "rev"),
         _index("messageId", "rev"),
+        _index("userId", "messageId", where={"kind": ChangeKind.REACTED.value}),
     ),
     "cursors": (
         _index("conversationId", "userId", unique=True),
@@ -80,8 +81,8 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         _index("conversationId", "seq", "after"),
         _index("conversationId", "at"),
     ),
-    "deliveries": (_index("conversationId", "userId", unique=True),),
-    "invitations": (_index("conversationId", "userId", unique=True),),
+    "deliveries": (_index("conversationId", "userId", unique=True), _index("userId")),
+    "invitations": (_index("conversationId", "userId", unique=True), _index("userId"), _index("by")),
     "positions": (
         _index("userId", "device", "conversationId", unique=True),
         _index("conversationId"),

@@ -1,7 +1,7 @@
 """What is kept of people in MongoDB, and forgetting them.
 
-A collection that holds anything under a user's id has a row in PARTS; or it is named in KEPT of
-`sqlite_forgetting`, which says why.
+A collection that holds anything under a user's id has a row in PARTS, or its reason in KEPT, and what is not
+told in an export has its reason in UNTOLD, as in `sqlite_forgetting`: tests see to it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from messaging.domain.forgetting import Erasure
-from messaging.domain.models import Message
+from messaging.domain.forgetting import UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
+from messaging.domain.models import ChangeKind, Message
 from messaging.domain.values import dataclass
 from messaging.stores.mongodb_append import own_counts
 from messaging.stores.mongodb_base import MongoBase, answering
@@ -25,49 +25,99 @@ _DUPLICATE_KEY: Final = 11000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Documents of `collection` that belong to the user in `field`: how an export calls them."""
+    """Documents of `collection` that belong to the user in `field`: how an export calls them (and their `_id`).
+
+    `by_place`: they are removed conversation by conversation. `order` is what a user's documents are told by.
+    `secret` fields are told nobody.
+    """
 
     collection: str
     field: str = "userId"
     shown: str | None = None
     by_place: bool = False
-    """Whether they are removed conversation by conversation."""
+    order: str = "_id"
+    id_as: str | None = None
+    secret: frozenset[str] = frozenset()
 
 
 PARTS: Final = (
-    Part(collection="users", field="_id", shown="profile"),
+    Part(collection="users", field="_id", shown="profile", id_as="id"),
     Part(collection="inboxes", field="_id"),
-    Part(collection="notifications", shown="notifications"),
-    Part(collection="blocks", shown="blocks"),
+    Part(collection="notifications", shown="notifications", order="position"),
+    Part(collection="blocks", shown="blocks", order="blockedId"),
     Part(collection="blocks", field="blockedId"),
     Part(collection="positions", shown="positions"),
-    Part(collection="pushSubscriptions"),  # each is a secret
-    Part(collection="recoveries"),  # each has a secret
+    Part(
+        collection="pushSubscriptions",
+        shown="pushSubscriptions",
+        id_as="endpoint",
+        secret=frozenset({"p256dh", "auth"}),
+    ),
+    Part(collection="recoveries", shown="recoveries", secret=frozenset({"owner", "sid"})),
     Part(collection="cursors", shown="cursors", by_place=True),
     Part(collection="deliveries", shown="deliveries", by_place=True),
     Part(collection="invitations", shown="invitations", by_place=True),
     Part(collection="invitations", field="by", shown="invited", by_place=True),
 )
 """What is removed."""
-_SHOWN_AND_KEPT: Final = (
+KEPT: Final[Mapping[tuple[str, str], str]] = {
+    ("members", "userId"): "ended one by one, as when somebody leaves",
+    ("messages", "senderId"): "kept as a removed user's, or taken back one by one",
+    ("messages", "reactions.userIds"): "a part of the message",
+    ("readMarks", "readerId"): "somebody had read it, but nobody knows who",
+    ("changes", "userId"): "what became of messages",
+    ("disconnections", "_id"): "whose tokens are refused",
+    ("reports", "senderId"): "what was reported is for the host application to decide",
+    ("reports", "reporterId"): "what was reported is for the host application to decide",
+    ("uploadRecords", "userId"): "kept while messages have them, and a day longer",
+    ("erasures", "_id"): "gone when it is done",
+}
+"""What is not, by collection and field, and why."""
+_TOLD_AND_KEPT: Final = (
     Part(collection="members", shown="memberships"),
-    Part(collection="uploadRecords", shown="uploads"),
+    Part(collection="uploadRecords", shown=UPLOADS, id_as="id"),
+    Part(collection="reports", field="reporterId", shown="reports", id_as="id"),
+    Part(collection="disconnections", field="_id", shown="disconnections", id_as="userId"),
 )
+TOLD: Final = tuple(part for part in (*PARTS, *_TOLD_AND_KEPT) if part.shown is not None)
+"""What an export tells, one kind after the other; besides it there are messages and reactions."""
+UNTOLD: Final[Mapping[tuple[str, str], str]] = {
+    ("inboxes", "_id"): "a count of changes",
+    ("blocks", "blockedId"): "a matter of who blocked them",
+    ("messages", "senderId"): "told as messages",
+    ("messages", "reactions.userIds"): "told as reactions",
+    ("readMarks", "readerId"): "how far they have read is told as cursors",
+    ("changes", "userId"): "told as messages and reactions, as they are now",
+    ("reports", "senderId"): "a matter of who reported them",
+    ("erasures", "_id"): "of somebody who is no longer there",
+}
+"""What an export does not tell, and why."""
+_FOR_US: Final = frozenset({"_id", "searchable", "profile"})
+_MESSAGE_IDS: Final = frozenset({"id", "messageId"})
 
 
 class MongoForgetting(MongoBase):
     """`Forgetting` (messaging.service.ports_forgetting)."""
 
     @answering
-    async def records(self, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    async def records(self, user_id: str, *, after: RecordPlace | None = None, limit: int) -> RecordPage:
         """See `Forgetting.records`."""
-        return {
-            part.shown: [
-                _record(each) async for each in self._database[part.collection].find({part.field: user_id})
-            ]
-            for part in (*PARTS, *_SHOWN_AND_KEPT)
-            if part.shown is not None
-        }
+        place = after or RecordPlace(kind=0)
+        part = TOLD[place.kind]
+        query: Document = {part.field: user_id}
+        if place.key:
+            query = {"$and": [query, {part.order: {"$gt": place.key[0]}}]}
+        found = await self._database[part.collection].find(query).sort(part.order, 1).limit(limit).to_list()
+        records = [Record(kind=part.shown or "", values=_told(part, each)) for each in found]
+        last = (found[-1][part.order],) if found else ()
+        return record_page(records, place, last, full=len(found) == limit, kinds=len(TOLD))
+
+    @answering
+    async def reacted_to(self, user_id: str, *, after: int = 0, limit: int) -> Sequence[int]:
+        """See `Forgetting.reacted_to`."""
+        query = {"userId": user_id, "kind": ChangeKind.REACTED.value, "messageId": {"$gt": after}}
+        found = self._database["changes"].find(query, {"messageId": True}).sort("messageId", 1).limit(limit)
+        return list(dict.fromkeys([each["messageId"] async for each in found]))
 
     @answering
     async def conversation_ids(self, *, after: str = "", limit: int) -> Sequence[str]:
@@ -146,7 +196,13 @@ class MongoForgetting(MongoBase):
             await marks.delete_many(mine)
 
 
-def _record(document: Stored) -> Mapping[str, Any]:
-    """What a document says; its own id only where that is somebody's."""
-    known = {key: value for key, value in document.items() if key not in ("_id", "searchable")}
-    return {"id": document["_id"], **known} if isinstance(document["_id"], str) else known
+def _told(part: Part, document: Stored) -> Mapping[str, Any]:
+    """What a document says, without what is there for ourselves."""
+    own = {} if part.id_as is None else {part.id_as: document["_id"]}
+    known = {key: value for key, value in document.items() if key not in _FOR_US | part.secret}
+    values = {**own, **document.get("profile", {}), **known}
+    return {key: _json(key, value) for key, value in values.items() if value is not None}
+
+
+def _json(name: str, value: Any) -> Any:
+    return str(value) if name in _MESSAGE_IDS else value

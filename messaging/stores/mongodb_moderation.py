@@ -23,7 +23,10 @@ MODERATION_INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
         IndexModel([("userId", ASCENDING), ("blockedId", ASCENDING)], unique=True),
         IndexModel([("blockedId", ASCENDING)]),
     ),
-    "reports": (IndexModel([("messageId", ASCENDING), ("reporterId", ASCENDING)], unique=True),),
+    "reports": (
+        IndexModel([("messageId", ASCENDING), ("reporterId", ASCENDING)], unique=True),
+        IndexModel([("reporterId", ASCENDING)]),
+    ),
 }
 
 

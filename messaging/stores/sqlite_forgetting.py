@@ -1,15 +1,17 @@
 """What is kept of people in SQLite, and forgetting them.
 
-A table that holds anything under a user's id has a row in PARTS, or its reason in KEPT: a test sees to it.
+A table that holds anything under a user's id has a row in PARTS, or its reason in KEPT; and what is not told
+in an export has its reason in UNTOLD: tests see to it.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from messaging.domain.forgetting import Erasure
+from messaging.domain.forgetting import UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
 from messaging.domain.models import Message
 from messaging.domain.values import dataclass
 from messaging.stores import sqlite_rows as rows
@@ -21,12 +23,14 @@ class Part:
     """Rows of `table` that belong to the user in `column`: how an export calls them, and how they go.
 
     `by_place`: the table's key begins with a conversation, so they are removed conversation by conversation.
+    `secret` columns are told nobody.
     """
 
     table: str
     column: str = "user_id"
     shown: str | None = None
     by_place: bool = False
+    secret: frozenset[str] = frozenset()
 
 
 PARTS: Final = (
@@ -38,8 +42,8 @@ PARTS: Final = (
     Part(table="blocks", column="blocked_id"),
     Part(table="devices", shown="devices"),
     Part(table="positions", shown="positions"),
-    Part(table="push_subscriptions"),  # each is a secret
-    Part(table="recoveries"),  # each has a secret
+    Part(table="push_subscriptions", shown="pushSubscriptions", secret=frozenset({"p256dh", "auth"})),
+    Part(table="recoveries", shown="recoveries", secret=frozenset({"pid", "owner", "sid"})),
     Part(table="cursors", shown="cursors", by_place=True),
     Part(table="deliveries", shown="deliveries", by_place=True),
     Part(table="invitations", shown="invitations", by_place=True),
@@ -49,7 +53,6 @@ PARTS: Final = (
 KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("members", "user_id"): "ended one by one, as when somebody leaves",
     ("messages", "sender_id"): "kept as a removed user's, or taken back one by one",
-    ("message_hooks", "user_id"): "told soon",
     ("read_marks", "reader_id"): "somebody had read it, but nobody knows who",
     ("changes", "user_id"): "what became of messages",
     ("disconnections", "user_id"): "whose tokens are refused",
@@ -59,16 +62,41 @@ KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("erasures", "user_id"): "gone when it is done",
 }
 """What is not, by table and column, and why."""
-_SHOWN_AND_KEPT: Final = (Part(table="members", shown="memberships"), Part(table="uploads", shown="uploads"))
+_TOLD_AND_KEPT: Final = (
+    Part(table="members", shown="memberships"),
+    Part(table="uploads", shown=UPLOADS),
+    Part(table="reports", column="reporter_id", shown="reports"),
+    Part(table="disconnections", shown="disconnections"),
+)
+TOLD: Final = tuple(part for part in (*PARTS, *_TOLD_AND_KEPT) if part.shown is not None)
+"""What an export tells, one kind after the other; besides it there are messages and reactions."""
+UNTOLD: Final[Mapping[tuple[str, str], str]] = {
+    ("user_names", "user_id"): "the words of the profile, to be found by",
+    ("inboxes", "user_id"): "a count of changes",
+    ("blocks", "blocked_id"): "a matter of who blocked them",
+    ("messages", "sender_id"): "told as messages",
+    ("read_marks", "reader_id"): "how far they have read is told as cursors",
+    ("changes", "user_id"): "told as messages and reactions, as they are now",
+    ("reports", "sender_id"): "a matter of who reported them",
+    ("erasures", "user_id"): "of somebody who is no longer there",
+}
+"""What an export does not tell, and why."""
 _TIMES: Final = frozenset({"at", "last_seen"})
+_NUMBERS: Final = frozenset({"archived_at", "unread_at"})
+"""These are a `seq`, whatever they are called."""
+_YES_OR_NO: Final = frozenset({"muted", "thumbnail", "ready"})
+_MESSAGE_IDS: Final = frozenset({"message_id"})
 _NOBODY: Final = ""
 
 
 class SqliteForgetting(SqliteBase):
     """`Forgetting` (messaging.service.ports_forgetting)."""
 
-    async def records(self, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        return await self._search(_records, user_id)
+    async def records(self, user_id: str, *, after: RecordPlace | None = None, limit: int) -> RecordPage:
+        return await self._search(_records, user_id, after or RecordPlace(kind=0), limit)
+
+    async def reacted_to(self, user_id: str, *, after: int = 0, limit: int) -> Sequence[int]:
+        return await self._read(_reacted_to, user_id, after, limit)
 
     async def conversation_ids(self, *, after: str = "", limit: int) -> Sequence[str]:
         return await self._read(_conversation_ids, after, limit)
@@ -100,29 +128,54 @@ class SqliteForgetting(SqliteBase):
         await self._write(_forget_in, conversation_ids, user_id)
 
 
-def _records(db: sqlite3.Connection, user_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+def _records(db: sqlite3.Connection, user_id: str, place: RecordPlace, limit: int) -> RecordPage:
+    part = TOLD[place.kind]
+    keys = _keys(db, part.table)
+    columns = ", ".join(keys)
+    past = f"AND ({columns}) > ({', '.join('?' * len(keys))})" if place.key else ""
+    found = db.execute(
+        f"SELECT * FROM {part.table} WHERE {part.column} = ? {past} ORDER BY {columns} LIMIT ?",  # noqa: S608, names of ours
+        (user_id, *place.key, limit),
+    ).fetchall()
+    records = [Record(kind=part.shown or "", values=_told(part, row)) for row in found]
+    last = tuple(found[-1][key] for key in keys) if found else ()
+    return record_page(records, place, last, full=len(found) == limit, kinds=len(TOLD))
+
+
+def _keys(db: sqlite3.Connection, table: str) -> Sequence[str]:
+    """The columns of a table's primary key, in its order."""
+    found = db.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,))
+    return [row["name"] for row in found]
+
+
+def _told(part: Part, row: sqlite3.Row) -> Mapping[str, Any]:
     return {
-        part.shown: [_record(row) for row in _rows(db, part, user_id)]
-        for part in (*PARTS, *_SHOWN_AND_KEPT)
-        if part.shown is not None
-    }
-
-
-def _rows(db: sqlite3.Connection, part: Part, user_id: str) -> Sequence[sqlite3.Row]:
-    return db.execute(f"SELECT * FROM {part.table} WHERE {part.column} = ?", (user_id,)).fetchall()  # noqa: S608, names of ours
-
-
-def _record(row: sqlite3.Row) -> Mapping[str, Any]:
-    return {
-        rows.camel(name): _json(name, row[name])
+        rows.camel(name): _json(part, name, row[name])
         for name in row.keys()  # noqa: SIM118, a row goes through its values
-        if row[name] is not None
+        if row[name] is not None and name not in part.secret
     }
 
 
-def _json(name: str, value: Any) -> Any:
-    is_time = isinstance(value, int) and (name in _TIMES or name.endswith("_at"))
-    return rows.time_of(value) if is_time else value
+def _json(part: Part, name: str, value: Any) -> Any:
+    if name in _YES_OR_NO:
+        return bool(value)
+    if name == "joins":
+        return [{"conversationId": where, "after": seq} for where, seq in json.loads(value)]
+    if name in _MESSAGE_IDS or (name == "id" and part.table == "reports"):
+        return str(value)
+    is_time = name not in _NUMBERS and (name in _TIMES or name.endswith(("_at", "_before")))
+    return rows.time_of(value) if is_time and isinstance(value, int) else value
+
+
+def _reacted_to(db: sqlite3.Connection, user_id: str, after: int, limit: int) -> list[int]:
+    found = db.execute(
+        """
+        SELECT DISTINCT message_id FROM changes WHERE user_id = ? AND kind = 'reacted' AND message_id > ?
+        ORDER BY message_id LIMIT ?
+        """,
+        (user_id, after, limit),
+    )
+    return [row["message_id"] for row in found]
 
 
 def _conversation_ids(db: sqlite3.Connection, after: str, limit: int) -> list[str]:

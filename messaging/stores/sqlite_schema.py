@@ -236,6 +236,11 @@ _RETENTION = """
 ALTER TABLE conversations ADD COLUMN retention_days INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN removed_seq INTEGER NOT NULL DEFAULT 0;
 """
+_BY_USER = """
+-- For exports of what is kept of a user, and for erasing users.
+CREATE INDEX changes_by_reaction ON changes (user_id, message_id) WHERE kind = 'reacted';
+CREATE INDEX reports_by_reporter ON reports (reporter_id);
+"""
 MIGRATIONS = (
     _FIRST,
     _DUTIES,
@@ -249,6 +254,7 @@ MIGRATIONS = (
     _UPLOADS,
     _ERASURES,
     _RETENTION,
+    _BY_USER,
 )
 """Step n brings a database of version n to n + 1."""
 
