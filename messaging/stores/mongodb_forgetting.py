@@ -25,7 +25,7 @@ _DUPLICATE_KEY: Final = 11000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Documents of `collection` that belong to the user in `field`: how an export calls them (and their `_id`).
+    """Documents of `collection` that belong to the user in `field`: how an export calls them, and their id.
 
     `by_place`: they are removed conversation by conversation. `order` is what a user's documents are told by.
     `secret` fields are told nobody.
