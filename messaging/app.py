@@ -232,7 +232,11 @@ class Service:
             )
             for path, dialect in NAMESPACES.items()
         }
-        limits = Limits(max_frame_bytes=settings.max_frame_bytes, max_queued_bytes=settings.max_queued_bytes)
+        limits = Limits(
+            keeps_polls=True,
+            max_frame_bytes=settings.max_frame_bytes,
+            max_queued_bytes=settings.max_queued_bytes,
+        )
         server = create_socketio(
             namespaces,
             limits=limits,

@@ -21,7 +21,10 @@ class Limits:
     """Between the Engine.IO handshake and the first namespace."""
     confirm_seconds: float = 10.0
     """How long another process may take to say whether its client has the answer to a poll."""
-    max_frame_bytes: int = 64 * 1024
+    keeps_polls: bool = False
+    """Whether a poll may be given up, and the next one brings what it should have brought. Otherwise that
+    ends the session, as in the reference implementation, whose clients come back with a new one."""
+    max_frame_bytes: int = 1_000_000
     max_body_bytes: int = 1_000_000
     max_queued_bytes: int = 1024 * 1024
     max_queued_frames: int = 256

@@ -157,7 +157,9 @@ class SocketServer(socketio.AsyncServer):
         connection.places[place.namespace] = place
         self.manager.arrive(place.sid, place.namespace, place.socket.sid)
         place.send(Kind.CONNECT, {"sid": place.sid} | ({"pid": client.pid} if client.pid else {}))
-        await client.start()
+        await place.socket.flushed()
+        if place.client is client:  # who has gone meanwhile has been told so
+            await client.start()
 
     def _refuse(self, socket: EngineSocket, namespace: str, payload: Mapping[str, Any]) -> None:
         for part in packets.write(Kind.CONNECT_ERROR, namespace, dict(payload)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 PING = f"{Engine.PING:d}"
 CLOSE = f"{Engine.CLOSE:d}"
 UPGRADE_POLL_SECONDS = 0.1
+APART_SECONDS = 0.005
+"""How long after the answer to its CONNECT packet a client is told more."""
+LAST_MOMENT_SECONDS = 0.025
+"""A poll that comes so shortly before its client counts as silent does so without a pong: too late."""
 GOODBYE_SECONDS = 3.0
 """How long a polling client may take to fetch what was left for it."""
 
@@ -69,6 +74,7 @@ class EngineSocket(AsyncSocket):
         self._goodbye = False  # a CLOSE is to follow what waits
         self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
+        self._silent_at = math.inf  # when it counts as silent that has not answered the last ping
         self._flushing: asyncio.Task[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
         self._schedule_ping()
@@ -117,6 +123,14 @@ class EngineSocket(AsyncSocket):
             self.write(data)
         else:
             self._wait_with(data, live=False)
+
+    async def flushed(self) -> None:
+        """Have what was written on its way, and what follows come in another read of the client's, as far as
+        that is in our hands. Some clients, the suites of the protocol documents among them, listen for one
+        packet at a time, and miss what comes in the same read."""
+        if self._clear and self._line is not None:
+            self._line.flush()
+            await asyncio.sleep(APART_SECONDS)
 
     async def drained(self) -> None:
         """Return when what was written is taken, or the connection has ended."""
@@ -231,19 +245,27 @@ class EngineSocket(AsyncSocket):
 
     async def poll(self, poll: Poll) -> None:
         """A polling GET: delivered as soon as there is something to say. Raises Refused."""
-        if self._poll is not None and await self._poll.still_waits():
+        if asyncio.get_running_loop().time() > self._silent_at - LAST_MOMENT_SECONDS and not self.busy:
+            self.end(farewells.SILENT)
+            raise Refused.unknown_session()
+        if self._poll is not None and not (self._limits.keeps_polls and await self._given_up(self._poll)):
             self.end(farewells.UNREADABLE)
             raise Refused.bad_request()
         if self.upgraded:
             raise Refused.bad_request()
         self._wake()  # a poll whose client has gone away
-        self._poll = poll
+        self._poll, upgrading = poll, self.upgrading
         async with self._answering:  # what the poll before could not deliver comes first
             if not self._outbox and not self.closed:
-                await poll.wait(UPGRADE_POLL_SECONDS if self.upgrading else None)
+                await poll.wait(UPGRADE_POLL_SECONDS if upgrading else None)
             if self._poll is poll:
                 self._poll = None
+            if upgrading and self.upgraded:  # only who does not wait for its polls is overtaken
+                raise Refused.bad_request()
             await self._answer(poll)
+
+    async def _given_up(self, poll: Poll) -> bool:
+        return not await poll.still_waits()
 
     async def _answer(self, poll: Poll) -> None:
         if self.upgraded:
@@ -256,6 +278,8 @@ class EngineSocket(AsyncSocket):
         taken = self._outbox.take_all(poll.max_bytes, self.handshake.max_poll_packets) if poll.alive else []
         if not await self._delivered(poll, SEPARATOR.join(write_polling(data) for data, _ in taken) or NOOP):
             self._outbox.put_back(taken)
+            if not self._limits.keeps_polls:
+                self.end(farewells.LOST)
         if not self._outbox:
             self._tell_drained()
             self._forget_if_all_is_said()
@@ -349,6 +373,7 @@ class EngineSocket(AsyncSocket):
     def _schedule_ping(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._silent_at = math.inf
         if not self.closed:
             self._timer = asyncio.get_running_loop().call_later(self._limits.ping_seconds, self._ping)
 
@@ -361,13 +386,16 @@ class EngineSocket(AsyncSocket):
             self._wake()
             if self._line is not None:
                 self._flush_later()
-        self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
+        self._expect_a_pong()
+
+    def _expect_a_pong(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._silent_at = loop.time() + self._limits.pong_seconds
+        self._timer = loop.call_later(self._limits.pong_seconds, self._silent)
 
     def _silent(self) -> None:
-        if (
-            self.busy and not self._held
-        ):  # its answer may be waiting behind a command that we have not finished
-            self._timer = asyncio.get_running_loop().call_later(self._limits.pong_seconds, self._silent)
+        if self.busy and not self._held:
+            self._expect_a_pong()  # it may be waiting behind a command that we have not finished
         else:
             self.end(farewells.SILENT)
 

@@ -1,7 +1,8 @@
 """A small app on the real classes that says back what it hears: for our tests and for protocol suites.
 
-python -m tests.transports.socketio.echo PORT   namespaces / and /custom, binary, ping 300/200 ms,
-                                                and a bare Engine.IO echo under /engine.io/
+python -m tests.transports.socketio.echo PORT [SECONDS]   namespaces / and /custom, binary, ping 300/200 ms or
+                                                          300 ms/SECONDS, and a bare Engine.IO echo
+                                                          under /engine.io/
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -26,7 +28,9 @@ from messaging.transports.socketio.packets import Kind
 from messaging.transports.socketio.server import SocketServer
 from messaging.transports.socketio.socket import EngineSocket
 
-SUITE_LIMITS = Limits(ping_seconds=0.3, pong_seconds=0.2, connect_seconds=1.0, max_frame_bytes=1_000_000)
+SUITE_LIMITS = Limits(ping_seconds=0.3, pong_seconds=0.2, connect_seconds=1.0)
+LIMITS = Limits(keeps_polls=True, max_frame_bytes=64 * 1024)
+"""The service's."""
 
 
 class EchoClient:
@@ -134,11 +138,10 @@ class EchoApp:
 
     def __init__(self, **options: Any) -> None:
         self.main, self.custom = Echo(), Echo()
+        options["limits"] = options.get("limits") or LIMITS
         namespaces = options.pop("namespaces", None) or {"/": self.main, "/custom": self.custom}
         self.server: SocketServer = create_socketio(namespaces, binary=options.pop("binary", True), **options)
-        self.engine = EngineServer(
-            limits=options.get("limits") or Limits(), origins=Origins(), sink=EngineEcho()
-        )
+        self.engine = EngineServer(limits=options["limits"], origins=Origins(), sink=EngineEcho())
         self.app = web.Application()
         mount(self.app, self.server)
         self.app.router.add_route("*", "/engine.io/", self.engine.handle_request)
@@ -169,10 +172,11 @@ class EchoApp:
             await runner.cleanup()
 
 
-async def main(port: int) -> None:
-    async with EchoApp(limits=SUITE_LIMITS, origins=Origins(("*",))).running(port):
+async def main(port: int, pong_seconds: float) -> None:
+    limits = replace(SUITE_LIMITS, pong_seconds=pong_seconds)
+    async with EchoApp(limits=limits, origins=Origins(("*",))).running(port):
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]) if sys.argv[2:] else SUITE_LIMITS.pong_seconds))

@@ -224,6 +224,39 @@ async def test_packets_for_an_aborted_poll_come_with_the_next(
     assert await client.poll() == ["4one", "4two"]
 
 
+async def test_a_poll_that_is_given_up_ends_the_session_where_polls_are_not_kept(
+    start: StartEcho, http: aiohttp.ClientSession
+) -> None:
+    app = await start(limits=Limits())
+    again, told = await RawPolling.open(http, app.url, ENGINE), await RawPolling.open(http, app.url, ENGINE)
+    for client in (again, told):
+        waiting = asyncio.create_task(client.get())
+        await until_polling(app, client)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        socket = app.engine.sockets[client.sid]
+        await eventually(lambda: not socket.polling)  # noqa: B023  it is called within this turn
+    assert (await again.get())[0] == 400  # whoever asks again,
+    app.engine.sockets[told.sid].write("4lost")  # or there is something to be told
+    await eventually(lambda: app.engine.sockets == {})
+    assert (await told.get())[0] == 400
+
+
+async def test_a_poll_that_an_upgrade_overtakes_is_refused(
+    app: EchoApp, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.transports.socketio.socket.UPGRADE_POLL_SECONDS", 5.0)
+    client = await RawPolling.open(http, app.url, ENGINE)
+    ws = await RawWebSocket.open(http, app.url, ENGINE, sid=client.sid)
+    await ws.send("2probe")
+    assert await ws.next() == "3probe"
+    overtaken = asyncio.create_task(client.get())
+    await until_polling(app, client)
+    await ws.send("5", "4over")
+    assert await ws.next() == "4over"
+    assert (await overtaken)[0] == 400
+
+
 async def test_nobody_is_let_in_while_the_server_drains(app: EchoApp, http: aiohttp.ClientSession) -> None:
     here = await RawWebSocket.open(http, app.url, ENGINE)
     await app.engine.drain()

@@ -1,19 +1,27 @@
 """What the test suites of the two protocol documents ask of a server, against the echo app.
 
 The cases are those of the suites beside Engine.IO v4 and Socket.IO v5 as published, in our words: an app with
-the namespaces / and /custom, binary packets, pings every 300 ms that wait 200 ms, and 1 s to enter one.
+the namespaces / and /custom, binary packets, pings every 300 ms that wait 200 ms, and 1 s to enter one. First
+by a client in Node against the app in a process of its own, then by hand.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from tests.clients import NodeScript
+from tests.servers import ROOT, Server
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp
 from tests.transports.socketio.raw import SECONDS, RawPolling, RawWebSocket
@@ -55,6 +63,43 @@ async def next_packet(client: RawPolling) -> list[str]:
         packets = [packet for packet in await client.poll() if packet not in ("2", "6")]
         if packets:
             return packets
+
+
+# --- all, by a careless client in Node -----------------------------------------------------------------
+
+
+class EchoProcess(Server):
+    """The echo app as a program."""
+
+    name = "echo"
+
+    def __init__(self, folder: Path, pong_seconds: float) -> None:
+        super().__init__(folder)
+        self._pong_seconds = pong_seconds
+
+    def command(self) -> Sequence[str]:
+        module = "tests.transports.socketio.echo"
+        return [sys.executable, "-m", module, str(self.port), str(self._pong_seconds)]
+
+    def environment(self) -> Mapping[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def ready(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.mark.parametrize(("cases", "pong_seconds"), [("timed", 0.2), ("other", SECONDS)])
+async def test_a_client_that_listens_for_one_thing_at_a_time_misses_nothing(
+    tmp_path: Path, node: str, cases: str, pong_seconds: float
+) -> None:
+    del node  # skips where it is missing
+    with EchoProcess(tmp_path, pong_seconds) as echo:
+        script = await NodeScript.start("protocols.js", f"http://127.0.0.1:{echo.port}", cases)
+        seen = [case async for case in script.lines()]
+        assert await script.close() == 0
+    assert len(seen) >= {"timed": 12, "other": 45}[cases]
+    assert [case for case in seen if case["error"]] == []
 
 
 # --- Engine.IO: handshake ------------------------------------------------------------------------------

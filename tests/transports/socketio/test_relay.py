@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -12,10 +13,9 @@ import pytest
 from messaging.backplanes import Exchange
 from messaging.backplanes.memory import MemoryMail
 from messaging.gateway import farewell
-from messaging.transports.handshake import Limits
 from messaging.transports.socketio.socket import EngineSocket
 from tests.transports.socketio.conftest import StartEcho
-from tests.transports.socketio.echo import EchoApp
+from tests.transports.socketio.echo import LIMITS, EchoApp
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
 
 UNKNOWN = (400, '{"code":1,"message":"Session ID unknown"}')
@@ -122,7 +122,7 @@ async def test_an_answer_that_nobody_confirms_ends_the_session(
     start: StartEcho, http: aiohttp.ClientSession
 ) -> None:
     exchange = Exchange()
-    owner = await start(mail=MemoryMail(exchange), limits=Limits(confirm_seconds=0.1))
+    owner = await start(mail=MemoryMail(exchange), limits=replace(LIMITS, confirm_seconds=0.1))
     other = await start(mail=Forgetful(exchange))
     client = await RawPolling.open(http, owner.url)
     socket = owner.sockets[client.sid]
@@ -179,7 +179,7 @@ class Forgetful(MemoryMail):
 async def test_a_large_body_and_a_packet_that_cannot_be_read_are_refused_as_if_they_had_come_there(
     town: Town, http: aiohttp.ClientSession
 ) -> None:
-    assert (await town.there.post("4" + "x" * (Limits().max_frame_bytes + 1)))[0] == 413
+    assert (await town.there.post("4" + "x" * (LIMITS.max_frame_bytes + 1)))[0] == 413
     assert await town.there.get() == UNKNOWN
     another = await RawPolling.open(http, town.owner.url)
     another.url = town.there.url
