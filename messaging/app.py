@@ -18,13 +18,14 @@ from aiohttp import web
 
 from messaging import backplanes, stores
 from messaging.backplanes import Backplane
+from messaging.chores import Chore
 from messaging.dialects import NAMESPACES, SOCKETS
 from messaging.domain.errors import Unavailable
 from messaging.domain.ids import IdSource
 from messaging.files import open_files
-from messaging.gateway.chores import Chore
 from messaging.gateway.gateway import Gateway
 from messaging.gateway.metrics import Metrics
+from messaging.gateway.upkeep import Erasing, Retaining
 from messaging.jwks import FETCH_SECONDS, Jwks
 from messaging.outgoing.client import Outgoing
 from messaging.push.keys import VapidKey, private_key
@@ -64,6 +65,7 @@ DEMO_USERS = ("alice", "bob")
 DEMO_GROUP = "1"
 _DEMO_DAYS = 7
 _REOPEN_SECONDS = 1.0
+_ASK_SECONDS = 5.0
 _COLLECT_SECONDS = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -175,7 +177,7 @@ class Service:
         if self.telemetry is not None:
             self.gateway.around = self.telemetry.command
         self.files = open_upload_files(settings)
-        self.collection = Chore(self.store, "collect uploads", _COLLECT_SECONDS, self._collect)
+        self.chores = self._chores()
         self.pusher = _pusher(settings, self.ctx, self.metrics, push_out, key) if key else None
         if self.pusher is not None:
             self.gateway.observers.append(self.pusher.offer)
@@ -206,8 +208,18 @@ class Service:
         app.add_routes([*operations.routes(), *rest.routes(), *uploads.routes()])
         return app
 
-    async def _collect(self) -> bool:
-        return await collect(self.ctx, self.files)
+    def _chores(self) -> tuple[Chore, ...]:
+        """What is done now and then, by one process for all."""
+        erasing = Erasing(self.ctx, self.gateway.publish)
+        retaining = Retaining(self.ctx, self.gateway.publish)
+        return (
+            Chore(self.store, "erase users", erasing.work, ask_seconds=_ASK_SECONDS),
+            Chore(self.store, "remove old messages", retaining.work, ask_seconds=_ASK_SECONDS),
+            Chore(self.store, "collect uploads", self._collect, ask_seconds=_COLLECT_SECONDS),
+        )
+
+    async def _collect(self) -> float:
+        return 0.0 if await collect(self.ctx, self.files) else _COLLECT_SECONDS
 
     async def meet(self, runner: web.AppRunner) -> None:
         """Let the neighbours, if there are any, see this process's figures and hand connections over."""
@@ -271,9 +283,10 @@ class Service:
             self.webhooks.start()
         if self.pusher is not None:
             self.pusher.start()
-        self.collection.start()
+        for chore in self.chores:
+            chore.start()
         yield
-        await self.collection.close()
+        await asyncio.gather(*(chore.close() for chore in self.chores))
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         await self.gateway.close()

@@ -23,6 +23,7 @@ FLOORS = {
     "stores": 3,
     "backplanes": 3,
     "dialects": 3,
+    "chores": 3,
     "gateway": 4,
     "jwks": 4,
     "webhooks": 4,

@@ -48,8 +48,9 @@ def record_page(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
     """A user who is being erased: with `messages`, what they said goes, too. What they left in conversations
-    up to the id `place` is gone already."""
+    up to the id `place` is gone already. `round`: how often it was begun."""
 
     user_id: str
     messages: bool = False
     place: str = ""
+    round: int = 1

@@ -44,7 +44,6 @@ from messaging.gateway.sending_away import SendingAway
 from messaging.gateway.session import Session
 from messaging.gateway.tasks import Tasks
 from messaging.gateway.transport import Transport, Wire
-from messaging.gateway.upkeep import UPKEEP_SECONDS, Upkeep
 from messaging.service import users
 from messaging.service.context import Context, Outcome, Result
 from messaging.service.handlers import HANDLERS
@@ -77,7 +76,6 @@ class Gateway:
         capacity: Capacity | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self.upkeep = Upkeep(ctx, self.publish)
         self.sessions: dict[Session, None] = {}
         self.census = Census(bus, self.sessions.keys(), ctx.clock)
         self.ctx = ctx = replace(ctx, census=self.census)
@@ -116,7 +114,6 @@ class Gateway:
             asyncio.create_task(watch_loop(self.metrics.lagged), name="watch the loop"),
             asyncio.create_task(watch_bus(self._bus, self.metrics.heard_back), name="watch the bus"),
             asyncio.create_task(_every(EXTEND_SECONDS, self.recoveries.extend), name="extend recoveries"),
-            asyncio.create_task(_every(UPKEEP_SECONDS, self.upkeep.run), name="upkeep"),
             asyncio.create_task(_every(_TYPING_TICK_SECONDS, self._expire_typing), name="expire typing"),
         ]
 

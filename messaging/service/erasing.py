@@ -1,12 +1,12 @@
 """Erasing users: at once what is theirs alone, then, step by step, what they left in conversations.
 
 That a user is to be erased is kept first. Every step may be repeated, so whichever process goes on after
-another one died (`gateway/upkeep.py`) begins with the last.
+another one died (`gateway/upkeep.py`) begins with the last. No step does more than a few things.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from messaging.domain.commands import Actor, DeleteMessage, EraseUser, RemoveMember
 from messaging.domain.errors import MessageNotFound, PermissionDenied, RoomNotFound, UserNotFound
@@ -22,7 +22,8 @@ from messaging.service.messages import delete_message
 
 PLACES_AT_ONCE = 100
 """How many conversations one step looks at."""
-_MESSAGES_AT_ONCE = 50
+AT_ONCE = 10
+"""How many memberships one step ends, or messages it takes back."""
 _HOUSE = Actor(identity=Identity(profile=SYSTEM, service=True), service=True)
 
 
@@ -34,8 +35,7 @@ async def erase_user(ctx: Context, actor: Actor, command: EraseUser) -> Outcome:
     if not actor.service:
         raise PermissionDenied("Only a service may erase users.")
     known = await ctx.store.users([command.user_id])
-    begun = {each.user_id for each in await ctx.store.erasures(limit=1_000)}
-    if command.user_id not in known and command.user_id not in begun:
+    if command.user_id not in known and await ctx.store.erasure(command.user_id) is None:
         raise UserNotFound
     await ctx.store.begin_erasure(command.user_id, messages=command.messages)
     gone = await send_away(ctx, command.user_id)
@@ -44,32 +44,31 @@ async def erase_user(ctx: Context, actor: Actor, command: EraseUser) -> Outcome:
     return Outcome(reply=Done(), events=(gone,))
 
 
-async def erase_further(ctx: Context) -> tuple[bool, Sequence[Announcement]]:
-    """One step of an erasure, if there is any: whether there was, and what is to be told of it."""
-    for erasure in await ctx.store.erasures(limit=1):
-        return True, await _step(ctx, erasure)
-    return False, ()
+async def erase(ctx: Context, erasure: Erasure) -> AsyncIterator[Sequence[Announcement]]:
+    """Erase a user in small steps: after each, what is to be told of it. Ends when it is done, or was begun
+    anew meanwhile."""
+    async for events in _leave(ctx, erasure.user_id):
+        yield events
+    place = erasure.place
+    while places := await ctx.store.conversation_ids(after=place, limit=PLACES_AT_ONCE):
+        if erasure.messages:
+            for conversation_id in sorted(await ctx.store.written_in(places, erasure.user_id)):
+                async for events in _take_back(ctx, conversation_id, erasure.user_id):
+                    yield events
+        await ctx.store.forget_in(places, erasure.user_id)
+        place = places[-1]
+        if not await ctx.store.note_erasure(erasure, place=place):
+            return
+        yield ()
+    await _finish(ctx, erasure)
 
 
-async def _step(ctx: Context, erasure: Erasure) -> Sequence[Announcement]:
-    user_id = erasure.user_id
-    if memberships := sorted(await ctx.store.member_of(user_id)):
-        return [
-            event
-            for conversation_id in memberships[:PLACES_AT_ONCE]
-            for event in await _end_membership(ctx, conversation_id, user_id)
-        ]
-    places = await ctx.store.conversation_ids(after=erasure.place, limit=PLACES_AT_ONCE)
-    if not places:
-        await _finish(ctx, user_id)
-        return ()
-    events: list[Announcement] = []
-    if erasure.messages:
-        for conversation_id in sorted(await ctx.store.written_in(places, user_id)):
-            events += await _take_back(ctx, conversation_id, user_id)
-    await ctx.store.forget_in(places, user_id)
-    await ctx.store.note_erasure(user_id, place=places[-1])
-    return events
+async def _leave(ctx: Context, user_id: str) -> AsyncIterator[Sequence[Announcement]]:
+    """End all memberships."""
+    place = ""
+    while places := await ctx.store.places_of(user_id, after=place, limit=AT_ONCE):
+        yield [event for each in places for event in await _end_membership(ctx, each, user_id)]
+        place = places[-1]
 
 
 async def _end_membership(ctx: Context, conversation_id: str, user_id: str) -> Sequence[Announcement]:
@@ -99,16 +98,15 @@ async def _leave_partner(ctx: Context, command: RemoveMember) -> Outcome:
     return await retried(change)
 
 
-async def _take_back(ctx: Context, conversation_id: str, user_id: str) -> Sequence[Announcement]:
+async def _take_back(
+    ctx: Context, conversation_id: str, user_id: str
+) -> AsyncIterator[Sequence[Announcement]]:
     """Delete all messages of a user there, as a service would; each is told to those who listen."""
-    events: list[Announcement] = []
     seq = 0
-    while page := await ctx.store.sent(conversation_id, user_id, after=seq, limit=_MESSAGES_AT_ONCE):
-        for message in page:
-            if message.deleted_at is None:
-                events += await take_back(ctx, message.id)
+    while page := await ctx.store.sent(conversation_id, user_id, after=seq, limit=AT_ONCE):
+        living = [message.id for message in page if message.deleted_at is None]
+        yield [event for each in living for event in await take_back(ctx, each)]
         seq = page[-1].seq
-    return events
 
 
 async def take_back(ctx: Context, message_id: int) -> Sequence[Announcement]:
@@ -119,8 +117,8 @@ async def take_back(ctx: Context, message_id: int) -> Sequence[Announcement]:
         return ()  # gone meanwhile
 
 
-async def _finish(ctx: Context, user_id: str) -> None:
+async def _finish(ctx: Context, erasure: Erasure) -> None:
     """What a connection wrote while it was being closed goes, too; unless the user was made anew."""
-    if not await ctx.store.users([user_id]):
-        await ctx.store.forget_user(user_id)
-    await ctx.store.end_erasure(user_id)
+    if not await ctx.store.users([erasure.user_id]):
+        await ctx.store.forget_user(erasure.user_id)
+    await ctx.store.end_erasure(erasure)

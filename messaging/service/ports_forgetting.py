@@ -32,18 +32,25 @@ class Forgetting(Protocol):
     ) -> Sequence[Message]:
         """The user's own messages there past seq `after`, by rising seq."""
 
+    async def places_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[str]:
+        """The first `limit` conversations past `after` that the user is a member of, by rising id."""
+
     async def begin_erasure(self, user_id: str, *, messages: bool) -> None:
         """Keep that a user is to be erased, with their messages or without. One that was begun is begun
         anew; with messages, if either said so."""
 
+    async def erasure(self, user_id: str) -> Erasure | None:
+        """The user's, if it is not done."""
+
     async def erasures(self, *, limit: int) -> Sequence[Erasure]:
-        """Those that are not done, in no particular order."""
+        """Those that are not done, by user id."""
 
-    async def note_erasure(self, user_id: str, *, place: str) -> None:
-        """The erasure is through with all conversations up to `place`, if it was not begun anew since."""
+    async def note_erasure(self, erasure: Erasure, *, place: str) -> bool:
+        """The erasure is through with all conversations up to `place`. False where it was begun anew since,
+        and nothing is noted."""
 
-    async def end_erasure(self, user_id: str) -> None:
-        """It is done."""
+    async def end_erasure(self, erasure: Erasure) -> bool:
+        """It is done. False where it was begun anew since, and is not."""
 
     async def forget_user(self, user_id: str) -> None:
         """Remove what is kept under the user's name alone: profile, names, notifications, devices, …"""

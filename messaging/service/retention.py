@@ -19,16 +19,16 @@ MESSAGES_AT_ONCE = 200
 _CONVERSATIONS_AT_ONCE = 500
 
 
-async def retain(ctx: Context) -> AsyncIterator[Sequence[Announcement]]:
-    """Go once through all conversations, step by step: after each, what is to be told of it."""
-    place = ""
-    while page := await ctx.store.conversations(after=place, limit=_CONVERSATIONS_AT_ONCE):
+async def retain(ctx: Context, *, after: str = "") -> AsyncIterator[tuple[str, Sequence[Announcement]]]:
+    """Go once through all conversations past the id `after`, step by step: after each, up to which one this
+    is through, and what is to be told of the step."""
+    while page := await ctx.store.conversations(after=after, limit=_CONVERSATIONS_AT_ONCE):
         for conversation in page:
             if days := conversation.retention_days or ctx.policy.retention_days:
                 async for events in _shorten(ctx, conversation, days):
-                    yield events
-        place = page[-1].id
-        yield ()
+                    yield after, events
+            after = conversation.id
+        yield after, ()
 
 
 async def _shorten(
@@ -37,6 +37,7 @@ async def _shorten(
     before = ctx.clock() - timedelta(days=days)
     while await ctx.store.remove_before(conversation.id, before, limit=MESSAGES_AT_ONCE) == MESSAGES_AT_ONCE:
         yield ()
+    yield ()
     for last in await ctx.store.history(conversation.id, limit=1):
         if last.created_at < before and last.deleted_at is None:
             yield await take_back(ctx, last.id)

@@ -51,7 +51,7 @@ INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     "members": (
         _index("conversationId", "userId", unique=True),
         _index("conversationId", "joinedAt", "userId"),
-        _index("userId"),
+        _index("userId", "conversationId"),
     ),
     "messages": (
         _index("conversationId", "seq", unique=True),

@@ -141,29 +141,42 @@ class MongoForgetting(MongoBase):
         return [message_from(each) async for each in found]
 
     @answering
+    async def places_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[str]:
+        """See `Forgetting.places_of`."""
+        query = {"userId": user_id, "conversationId": {"$gt": after}}
+        found = self._database["members"].find(query, {"conversationId": True}).sort("conversationId", 1)
+        return [each["conversationId"] async for each in found.limit(limit)]
+
+    @answering
     async def begin_erasure(self, user_id: str, *, messages: bool) -> None:
         """See `Forgetting.begin_erasure`."""
-        change = {"$set": {"place": ""}, "$max": {"messages": messages}}
+        change = {"$set": {"place": ""}, "$max": {"messages": messages}, "$inc": {"round": 1}}
         await self._database["erasures"].update_one({"_id": user_id}, change, upsert=True)
+
+    @answering
+    async def erasure(self, user_id: str) -> Erasure | None:
+        """See `Forgetting.erasure`."""
+        found = await self._database["erasures"].find_one({"_id": user_id})
+        return _erasure_from(found) if found else None
 
     @answering
     async def erasures(self, *, limit: int) -> Sequence[Erasure]:
         """See `Forgetting.erasures`."""
-        found = self._database["erasures"].find().limit(limit)
         return [
-            Erasure(user_id=each["_id"], messages=each["messages"], place=each["place"])
-            async for each in found
+            _erasure_from(each)
+            async for each in self._database["erasures"].find().sort("_id", 1).limit(limit)
         ]
 
     @answering
-    async def note_erasure(self, user_id: str, *, place: str) -> None:
+    async def note_erasure(self, erasure: Erasure, *, place: str) -> bool:
         """See `Forgetting.note_erasure`."""
-        await self._database["erasures"].update_one({"_id": user_id}, {"$set": {"place": place}})
+        noted = await self._database["erasures"].update_one(_same(erasure), {"$set": {"place": place}})
+        return noted.matched_count == 1
 
     @answering
-    async def end_erasure(self, user_id: str) -> None:
+    async def end_erasure(self, erasure: Erasure) -> bool:
         """See `Forgetting.end_erasure`."""
-        await self._database["erasures"].delete_one({"_id": user_id})
+        return (await self._database["erasures"].delete_one(_same(erasure))).deleted_count == 1
 
     @answering
     async def forget_user(self, user_id: str) -> None:
@@ -194,6 +207,19 @@ class MongoForgetting(MongoBase):
             if any(each["code"] != _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", [{}])):
                 raise
             await marks.delete_many(mine)
+
+
+def _erasure_from(document: Stored) -> Erasure:
+    return Erasure(
+        user_id=document["_id"],
+        messages=document["messages"],
+        place=document["place"],
+        round=document["round"],
+    )
+
+
+def _same(erasure: Erasure) -> Document:
+    return {"_id": erasure.user_id, "round": erasure.round}
 
 
 def _told(part: Part, document: Stored) -> Mapping[str, Any]:

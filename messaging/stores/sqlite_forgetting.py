@@ -109,17 +109,23 @@ class SqliteForgetting(SqliteBase):
     ) -> Sequence[Message]:
         return await self._read(_sent, conversation_id, user_id, after, limit)
 
+    async def places_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[str]:
+        return await self._read(_places_of, user_id, after, limit)
+
     async def begin_erasure(self, user_id: str, *, messages: bool) -> None:
         await self._write(_begin, user_id, messages)
+
+    async def erasure(self, user_id: str) -> Erasure | None:
+        return await self._read(_erasure, user_id)
 
     async def erasures(self, *, limit: int) -> Sequence[Erasure]:
         return await self._read(_erasures, limit)
 
-    async def note_erasure(self, user_id: str, *, place: str) -> None:
-        await self._write(_note, user_id, place)
+    async def note_erasure(self, erasure: Erasure, *, place: str) -> bool:
+        return await self._write(_note, erasure, place)
 
-    async def end_erasure(self, user_id: str) -> None:
-        await self._write(_end, user_id)
+    async def end_erasure(self, erasure: Erasure) -> bool:
+        return await self._write(_end, erasure)
 
     async def forget_user(self, user_id: str) -> None:
         await self._write(_forget_user, user_id)
@@ -204,29 +210,57 @@ def _sent(
     return [rows.message_of(row) for row in found]
 
 
+def _places_of(db: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[str]:
+    found = db.execute(
+        """
+        SELECT conversation_id FROM members WHERE user_id = ? AND conversation_id > ?
+        ORDER BY conversation_id LIMIT ?
+        """,
+        (user_id, after, limit),
+    )
+    return [row["conversation_id"] for row in found]
+
+
 def _begin(db: sqlite3.Connection, user_id: str, messages: bool) -> None:
     db.execute(
         """
         INSERT INTO erasures (user_id, messages) VALUES (?, ?)
-        ON CONFLICT (user_id) DO UPDATE SET messages = max(messages, excluded.messages), place = ''
+        ON CONFLICT (user_id) DO UPDATE SET
+            messages = max(messages, excluded.messages), place = '', round = round + 1
         """,
         (user_id, messages),
     )
 
 
+def _erasure(db: sqlite3.Connection, user_id: str) -> Erasure | None:
+    row = db.execute("SELECT * FROM erasures WHERE user_id = ?", (user_id,)).fetchone()
+    return row and _erasure_of(row)
+
+
 def _erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
-    found = db.execute("SELECT * FROM erasures LIMIT ?", (limit,))
-    return [
-        Erasure(user_id=row["user_id"], messages=bool(row["messages"]), place=row["place"]) for row in found
-    ]
+    found = db.execute("SELECT * FROM erasures ORDER BY user_id LIMIT ?", (limit,))
+    return [_erasure_of(row) for row in found]
 
 
-def _note(db: sqlite3.Connection, user_id: str, place: str) -> None:
-    db.execute("UPDATE erasures SET place = ? WHERE user_id = ?", (place, user_id))
+def _erasure_of(row: sqlite3.Row) -> Erasure:
+    return Erasure(
+        user_id=row["user_id"], messages=bool(row["messages"]), place=row["place"], round=row["round"]
+    )
 
 
-def _end(db: sqlite3.Connection, user_id: str) -> None:
-    db.execute("DELETE FROM erasures WHERE user_id = ?", (user_id,))
+def _note(db: sqlite3.Connection, erasure: Erasure, place: str) -> bool:
+    noted = db.execute(
+        "UPDATE erasures SET place = ? WHERE user_id = ? AND round = ?",
+        (place, erasure.user_id, erasure.round),
+    )
+    return noted.rowcount == 1
+
+
+def _end(db: sqlite3.Connection, erasure: Erasure) -> bool:
+    ended = db.execute(
+        "DELETE FROM erasures WHERE user_id = ? AND round = ?", (erasure.user_id, erasure.round)
+    )
+    return ended.rowcount == 1
 
 
 def _forget_user(db: sqlite3.Connection, user_id: str) -> None:

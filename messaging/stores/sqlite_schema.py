@@ -241,6 +241,10 @@ _BY_USER = """
 CREATE INDEX changes_by_reaction ON changes (user_id, message_id) WHERE kind = 'reacted';
 CREATE INDEX reports_by_reporter ON reports (reporter_id);
 """
+_ROUNDS = """
+-- How often an erasure was begun: what notes how far it is must mean this time.
+ALTER TABLE erasures ADD COLUMN round INTEGER NOT NULL DEFAULT 1;
+"""
 MIGRATIONS = (
     _FIRST,
     _DUTIES,
@@ -255,6 +259,7 @@ MIGRATIONS = (
     _ERASURES,
     _RETENTION,
     _BY_USER,
+    _ROUNDS,
 )
 """Step n brings a database of version n to n + 1."""
 

@@ -1,6 +1,6 @@
 """Delivery: takes from the store what webhooks are still to be told, and tells it.
 
-One process at a time does this for all, by a lease; another one takes over when it dies. In each lane one
+One process at a time does this for all, as a chore; another one takes over when it dies. In each lane one
 thing is told after the other, and dropped from the store once the receiver has said 2xx: at least once, under
 the same id each time. Lanes do not wait for each other. Nobody waits for any of it.
 """
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from messaging.domain.errors import ClientError
+from messaging.chores import Chore
 from messaging.domain.models import Conversation, ConversationView, Hook, MessageView
 from messaging.outgoing.client import Outgoing, OutgoingFailed, OutgoingRefused
 from messaging.service.context import Context
@@ -23,10 +22,7 @@ from messaging.webhooks.lanes import MAX_REMEMBERED, Lanes, in_order, is_hopeles
 from messaging.webhooks.payload import Telling
 
 TASK = "webhooks"
-"""The name of the lease."""
-LEASE_SECONDS = 20.0
-_ENOUGH_SECONDS = 12.0
-"""A try, which may take ten seconds, is begun only with so much of the lease left."""
+"""The name of the lease. A try, which may take ten seconds, is begun only with enough of it left."""
 IDLE_SECONDS = 1.0
 """How often the store is asked for what other processes have to tell."""
 _LONGEST_REST_SECONDS = 30.0
@@ -44,10 +40,6 @@ class Failed(Exception):
     """The receiver did not take a delivery; the text says why."""
 
 
-class _Lost(Exception):
-    """Another process may be delivering by now."""
-
-
 class Deliveries:
     """The loop of one process. `url` and `key` are the receiver's."""
 
@@ -59,72 +51,39 @@ class Deliveries:
         self._url = url
         self._key = key
         self._observe = observe or _unobserved
-        self._holder = secrets.token_hex(8)
-        self._held_until = 0.0
+        self._chore = Chore(ctx.store, TASK, self._round, ask_seconds=IDLE_SECONDS)
         self._lanes = Lanes()
         self._after = ""
         self._failures = 0
         """How many rounds in a row nothing went through."""
         self._failing: dict[str, datetime] = {}
         """Since when what comes next in a lane that fails has been there."""
-        self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     def behind_seconds(self) -> float:
-        """For how long the oldest of what fails has waited here; 0 while all goes through."""
+        """For how long the oldest of what fails has waited here; 0 while all goes through, and where another
+        process delivers."""
+        if not self._chore.is_held:
+            self._failing.clear()
         oldest = min(self._failing.values(), default=None)
         return 0.0 if oldest is None else max(0.0, (self._ctx.clock() - oldest).total_seconds())
 
     def start(self) -> None:
         """Begin."""
-        self._ctx.hooks.kept = self._news.set
-        self._task = asyncio.create_task(self._run(), name="webhooks")
+        self._ctx.hooks.kept = self._heard
+        self._chore.start()
 
     async def close(self) -> None:
         """Stop, and let another process go on at once. Idempotent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-            await self._give_back()
+        await self._chore.close()
         await self._out.close()
 
-    async def _give_back(self) -> None:
-        if self._held_until > 0.0:
-            try:
-                await self._ctx.store.lease(TASK, self._holder, 0)
-            except ClientError as error:
-                logger.info("the lease of webhooks was not given back: %s", error.message)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                pause = await self._round()
-            except ClientError as error:
-                logger.warning("webhooks have to wait: %s", error.message)
-                pause = IDLE_SECONDS
-            except _Lost:
-                pause = IDLE_SECONDS
-            except Exception:
-                logger.exception("webhooks failed")
-                pause = _LONGEST_REST_SECONDS
-            await self._rest(pause)
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait; where nothing failed, only until there are news."""
-        try:
-            async with asyncio.timeout(seconds):
-                if self._failures:
-                    await asyncio.sleep(seconds)
-                await self._news.wait()
-        except TimeoutError:
-            pass
+    def _heard(self) -> None:
+        """There are news. While nothing goes through, they wait, too."""
+        if not self._failures:
+            self._chore.wake()
 
     async def _round(self) -> float:
         """Tell something in some lanes; after how many seconds to go on."""
-        self._news.clear()
-        if not await self._holds():
-            return IDLE_SECONDS
         lanes = await self._ctx.store.hook_lanes(after=self._after, limit=_LANES_AT_ONCE)
         if not self._after and len(lanes) < _LANES_AT_ONCE:  # these are all that there are
             self._failing = {lane: since for lane, since in self._failing.items() if lane in lanes}
@@ -148,17 +107,6 @@ class Deliveries:
         self._failures += 1
         return pause_seconds(self._failures, _LONGEST_REST_SECONDS)
 
-    async def _holds(self) -> bool:
-        """Whether this process may deliver, for long enough to do so."""
-        now = _now()
-        if self._held_until - now > _ENOUGH_SECONDS:
-            return True
-        held = await self._ctx.store.lease(TASK, self._holder, LEASE_SECONDS)
-        self._held_until = now + LEASE_SECONDS if held else 0.0
-        if not held:
-            self._failing.clear()  # it is another one's now
-        return held
-
     async def _tell_lane(self, lane: str) -> bool | None:
         """Tell what is kept in a lane, as far as it goes. Whether something was done; None: there was nothing
         to do."""
@@ -167,8 +115,7 @@ class Deliveries:
         failure: Failed | None = None
         try:
             for hook in hooks:
-                if not await self._holds():
-                    raise _Lost
+                await self._chore.hold()
                 await self._tell(hook)
                 told.append(hook)
         except Failed as error:

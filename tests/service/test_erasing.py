@@ -17,11 +17,19 @@ from messaging.domain.commands import (
     SendMessage,
 )
 from messaging.domain.errors import PermissionDenied, RoomNotFound, UserNotFound
-from messaging.domain.events import ConversationChanged, MemberAdded, MemberRemoved, UserSentAway
+from messaging.domain.events import (
+    Announcement,
+    ConversationChanged,
+    MemberAdded,
+    MemberRemoved,
+    MessageDeleted,
+    UserSentAway,
+)
 from messaging.domain.forgetting import Record
 from messaging.domain.models import MessageView, Role
 from messaging.domain.replies import ConversationReply, HistoryPage, UserExport
-from messaging.service.erasing import erase_further
+from messaging.service import erasing
+from messaging.service.erasing import erase
 from tests.stage import Stage, service
 
 
@@ -33,12 +41,16 @@ async def erased(stage: Stage, user_id: str, *, messages: bool = False) -> None:
 
 async def finished(stage: Stage) -> None:
     """Every erasure is carried out to its end."""
-    more = True
-    while more:
-        more, events = await erase_further(stage.ctx)
-        for event in events:
-            stage.ctx.seats.note(event)
-        stage.events += events
+    while begun := await stage.ctx.store.erasures(limit=1):
+        async for events in erase(stage.ctx, begun[0]):
+            noted(stage, events)
+
+
+def noted(stage: Stage, events: Sequence[Announcement]) -> None:
+    """A step told this."""
+    for event in events:
+        stage.ctx.seats.note(event)
+    stage.events += events
 
 
 async def kept(stage: Stage, user_id: str) -> set[str]:
@@ -131,8 +143,44 @@ async def test_erasing_goes_on_where_it_was_when_the_process_died(stage: Stage) 
     await stage.group("g", "alice", "bob")
     await stage.send(alice, "g", "mine")
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
-    assert (await erase_further(stage.ctx))[0]  # and then nothing, as after a crash
+    (begun,) = await stage.ctx.store.erasures(limit=1)
+    noted(stage, await anext(erase(stage.ctx, begun)))  # and then nothing, as after a crash
     await stage.do(service(), EraseUser(user_id="alice"))  # asked for again: nothing is wrong with that
+    await finished(stage)
+    (view,) = await history(stage, bob, "g")
+    assert view.message.deleted_at is not None
+
+
+async def test_no_step_is_long_however_much_there_is(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "AT_ONCE", 2)
+    monkeypatch.setattr(erasing, "PLACES_AT_ONCE", 3)
+    alice = await stage.user("alice")
+    for number in range(7):
+        await stage.group(f"g{number}", "alice")
+        for _ in range(5):
+            await stage.send(alice, f"g{number}")
+    await stage.do(service(), EraseUser(user_id="alice", messages=True))
+    (begun,) = await stage.ctx.store.erasures(limit=1)
+    steps = [events async for events in erase(stage.ctx, begun)]
+    gone = [sum(isinstance(event, MemberRemoved) for event in events) for events in steps]
+    deleted = [sum(isinstance(event, MessageDeleted) for event in events) for events in steps]
+    assert (sum(gone), max(gone)) == (7, 2)
+    assert (sum(deleted), max(deleted)) == (35, 2)
+    assert await kept(stage, "alice") == {"disconnections"}
+
+
+async def test_what_is_begun_anew_ends_the_erasure_that_was_under_way(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    await stage.send(alice, "g", "mine")
+    await stage.do(service(), EraseUser(user_id="alice"))
+    (begun,) = await stage.ctx.store.erasures(limit=1)
+    steps = erase(stage.ctx, begun)
+    noted(stage, await anext(steps))
+    await stage.do(service(), EraseUser(user_id="alice", messages=True))
+    async for events in steps:
+        noted(stage, events)
+    assert len(await stage.ctx.store.erasures(limit=9)) == 1
     await finished(stage)
     (view,) = await history(stage, bob, "g")
     assert view.message.deleted_at is not None

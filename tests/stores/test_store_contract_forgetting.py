@@ -179,13 +179,35 @@ async def test_conversations_and_who_wrote_there_are_told_in_pages(store: Store)
 
 
 async def test_an_erasure_is_kept_until_it_is_done(store: Store) -> None:
+    assert await store.erasure("alice") is None
     await store.begin_erasure("alice", messages=True)
-    await store.note_erasure("alice", place="c")
-    assert list(await store.erasures(limit=5)) == [Erasure(user_id="alice", messages=True, place="c")]
+    await store.begin_erasure("bob", messages=False)
+    begun = await store.erasure("alice")
+    assert begun == Erasure(user_id="alice", messages=True)
+    assert await store.note_erasure(begun, place="c")
+    assert await store.erasure("alice") == replace(begun, place="c")
+    assert [each.user_id for each in await store.erasures(limit=5)] == ["alice", "bob"]
+    assert len(await store.erasures(limit=1)) == 1
+    assert await store.end_erasure(begun)
+    assert [each.user_id for each in await store.erasures(limit=5)] == ["bob"]
+
+
+async def test_an_erasure_that_is_begun_anew_is_not_ended_by_who_carried_out_the_first(store: Store) -> None:
+    await store.begin_erasure("alice", messages=True)
+    first = await store.erasure("alice")
+    assert first is not None
     await store.begin_erasure("alice", messages=False)
-    assert list(await store.erasures(limit=5)) == [Erasure(user_id="alice", messages=True)]
-    await store.end_erasure("alice")
-    assert list(await store.erasures(limit=5)) == []
+    assert not await store.note_erasure(first, place="c")
+    assert not await store.end_erasure(first)
+    assert await store.erasure("alice") == Erasure(user_id="alice", messages=True, round=2)
+
+
+async def test_where_a_user_is_a_member_is_told_in_pages(store: Store) -> None:
+    for number in range(4):
+        await store.save(conversation(f"g{number}"), put=[member("alice", f"g{number}")])
+    await store.save(conversation("h"), put=[member("bob", "h")])
+    assert list(await store.places_of("alice", limit=3)) == ["g0", "g1", "g2"]
+    assert list(await store.places_of("alice", after="g2", limit=3)) == ["g3"]
 
 
 def people_in_sqlite() -> set[tuple[str, str]]:
