@@ -210,7 +210,7 @@ class Service:
 
     def _chores(self) -> tuple[Chore, ...]:
         """What is done now and then, by one process for all."""
-        erasing = Erasing(self.ctx, self.gateway.publish)
+        erasing = Erasing(self.ctx, self.files, self.gateway.publish)
         retaining = Retaining(self.ctx, self.gateway.publish)
         return (
             Chore(self.store, "erase users", erasing.work, ask_seconds=_ASK_SECONDS),

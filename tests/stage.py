@@ -17,6 +17,7 @@ from messaging.service.context import Context, Outcome, make_context
 from messaging.service.policy import Policy
 from messaging.service.ports import Store
 from messaging.service.ports_push import Pushing
+from messaging.service.ports_uploads import Files
 from messaging.stores.sqlite import SqliteStore
 from messaging.tokens import JsonWebTokens
 
@@ -50,6 +51,8 @@ class Stage:
     ctx: Context
     clock: Clock
     events: list[Announcement] = field(default_factory=list)
+    files: Files | None = None
+    """Where uploads are, in tests that have some."""
 
     async def outcome(self, actor: Actor, command: Command) -> Outcome:
         """What a command leads to; its events are kept in `events` and noted as the hub would."""

@@ -55,8 +55,10 @@ def _report(report: Report) -> Payload:
 
 def _report_view(view: ReportView) -> Payload:
     report = view.report
-    return _report(report) | {
-        "reporter": shapes.person(view.reporter),
+    reporter = {} if view.reporter is None else {"reporter": shapes.person(view.reporter)}
+    return {
+        **_report(report),
+        **reporter,
         "message": {
             "id": str(report.message_id),
             "conversationId": report.conversation_id,
@@ -157,7 +159,9 @@ MODERATION_ROUTES: tuple[Route[Any], ...] = (
         answer=shape(
             reports={
                 "type": "array",
-                "items": shape({"reason": TEXT}, **_REPORT, reporter=reference("Person"), message=_REPORTED),
+                "items": shape(
+                    {"reason": TEXT, "reporter": reference("Person")}, **_REPORT, message=_REPORTED
+                ),
             },
             next=CURSOR,
         ),

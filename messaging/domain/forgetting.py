@@ -7,6 +7,8 @@ from typing import Any
 
 from messaging.domain.values import dataclass
 
+NOBODY = ""
+"""Stands for an erased user, where it stays known that somebody did something."""
 UPLOADS = "uploads"
 """The kind of the records of files that a user uploaded."""
 

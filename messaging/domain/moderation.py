@@ -44,11 +44,11 @@ class BlockView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
-    """A report with who wrote the message and who told of it."""
+    """A report with who wrote the message and who told of it; None for somebody who was erased."""
 
     report: Report
     sender: Profile
-    reporter: Profile
+    reporter: Profile | None
 
 
 def blocked_with_each(

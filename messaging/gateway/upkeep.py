@@ -13,6 +13,7 @@ from messaging.domain.events import Announcement
 from messaging.domain.forgetting import Erasure
 from messaging.service.context import Context
 from messaging.service.erasing import erase
+from messaging.service.ports_uploads import Files
 from messaging.service.retention import retain
 
 LOOK_SECONDS = 1.0
@@ -36,8 +37,9 @@ logger = logging.getLogger(__name__)
 class Erasing:
     """The erasures that are under way in this process."""
 
-    def __init__(self, ctx: Context, publish: Publish) -> None:
+    def __init__(self, ctx: Context, files: Files, publish: Publish) -> None:
         self._ctx = ctx
+        self._files = files
         self._publish = publish
         self._under_way: dict[tuple[str, int], Steps] = {}
         self._resting: dict[str, float] = {}
@@ -56,7 +58,7 @@ class Erasing:
     async def _step(self, key: tuple[str, int], erasure: Erasure) -> None:
         steps = self._under_way.get(key)
         if steps is None:
-            steps = self._under_way[key] = erase(self._ctx, erasure)
+            steps = self._under_way[key] = erase(self._ctx, self._files, erasure)
         try:
             self._publish(await anext(steps))
         except StopAsyncIteration:

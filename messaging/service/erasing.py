@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.domain.commands import Actor, DeleteMessage, EraseUser, RemoveMember
+from messaging.domain.commands import Actor, DeleteMessage, EraseUser, RemoveMember, SetReaction
 from messaging.domain.errors import MessageNotFound, PermissionDenied, RoomNotFound, UserNotFound
 from messaging.domain.events import Announcement, MemberRemoved
 from messaging.domain.forgetting import Erasure
-from messaging.domain.models import SYSTEM, Identity, Kind
+from messaging.domain.models import SYSTEM, Identity, Kind, Profile
 from messaging.domain.replies import Done
 from messaging.service.administration import send_away
 from messaging.service.changing import changed, keep_changed, next_version, retried
 from messaging.service.context import Context, Outcome
 from messaging.service.members import remove_member
-from messaging.service.messages import delete_message
+from messaging.service.messages import delete_message, set_reaction
+from messaging.service.ports_uploads import Files
+from messaging.service.uploads import forget_uploads
 
 PLACES_AT_ONCE = 100
 """How many conversations one step looks at."""
@@ -44,10 +46,12 @@ async def erase_user(ctx: Context, actor: Actor, command: EraseUser) -> Outcome:
     return Outcome(reply=Done(), events=(gone,))
 
 
-async def erase(ctx: Context, erasure: Erasure) -> AsyncIterator[Sequence[Announcement]]:
+async def erase(ctx: Context, files: Files, erasure: Erasure) -> AsyncIterator[Sequence[Announcement]]:
     """Erase a user in small steps: after each, what is to be told of it. Ends when it is done, or was begun
     anew meanwhile."""
     async for events in _leave(ctx, erasure.user_id):
+        yield events
+    async for events in _take_back_reactions(ctx, erasure.user_id):
         yield events
     place = erasure.place
     while places := await ctx.store.conversation_ids(after=place, limit=PLACES_AT_ONCE):
@@ -59,6 +63,8 @@ async def erase(ctx: Context, erasure: Erasure) -> AsyncIterator[Sequence[Announ
         place = places[-1]
         if not await ctx.store.note_erasure(erasure, place=place):
             return
+        yield ()
+    async for _ in forget_uploads(ctx, files, erasure.user_id, messages=erasure.messages):
         yield ()
     await _finish(ctx, erasure)
 
@@ -96,6 +102,31 @@ async def _leave_partner(ctx: Context, command: RemoveMember) -> Outcome:
         return Outcome(reply=Done(), events=(gone, *await changed(ctx, new)))
 
     return await retried(change)
+
+
+async def _take_back_reactions(ctx: Context, user_id: str) -> AsyncIterator[Sequence[Announcement]]:
+    """Take back all reactions of a user, as they would themselves; each is told to those who listen."""
+    last = 0
+    while page := await ctx.store.reacted_to(user_id, after=last, limit=AT_ONCE):
+        messages = await ctx.store.messages(page)
+        yield [
+            event
+            for message in messages.values()
+            for reaction in message.reactions
+            if user_id in reaction.user_ids
+            for event in await _unreact(ctx, user_id, message.id, reaction.emoji)
+        ]
+        last = page[-1]
+
+
+async def _unreact(ctx: Context, user_id: str, message_id: int, emoji: str) -> Sequence[Announcement]:
+    """As the user, who may be no member any more: by the right of a service."""
+    gone = Actor(identity=Identity(profile=Profile(id=user_id), service=True), service=True)
+    command = SetReaction(message_id=message_id, emoji=emoji, present=False)
+    try:
+        return (await (await set_reaction(ctx, gone, command))).events
+    except MessageNotFound:
+        return ()  # gone meanwhile
 
 
 async def _take_back(

@@ -18,14 +18,17 @@ class Uploads(Protocol):
     async def keep_upload(self, upload: Upload) -> None:
         """Keep this, in the place of what was known of it."""
 
+    async def change_upload(self, upload: Upload) -> bool:
+        """Keep this in the place of what is known of it; False where nothing is, and nothing was kept."""
+
     async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, Upload]:
         """Those that are known, ready or not, by id."""
 
     async def uploaded_bytes(self, user_id: str) -> int:
         """How much a user's uploads take together."""
 
-    async def uploads_of(self, user_id: str, *, limit: int) -> Sequence[Upload]:
-        """Some of a user's uploads."""
+    async def uploads_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[Upload]:
+        """The first `limit` of a user's uploads past the id `after`, by rising id, ready or not."""
 
     async def attach(self, places: Sequence[Attached]) -> None:
         """Keep that these uploads belong to these messages. Again: nothing changes."""

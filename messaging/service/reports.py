@@ -6,6 +6,7 @@ import re
 
 from messaging.domain.commands import Actor, ListReports, ReportMessage
 from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied, RoomNotFound
+from messaging.domain.forgetting import NOBODY
 from messaging.domain.models import Author, Message
 from messaging.domain.moderation import Report, ReportView
 from messaging.domain.permissions import Action, permit
@@ -51,7 +52,11 @@ async def list_reports(ctx: Context, actor: Actor, command: ListReports) -> Outc
     page = found[: command.limit]
     people = await ctx.people.find({user for each in page for user in (each.sender_id, each.reporter_id)})
     views = tuple(
-        ReportView(report=each, sender=people[each.sender_id], reporter=people[each.reporter_id])
+        ReportView(
+            report=each,
+            sender=people[each.sender_id],
+            reporter=None if each.reporter_id == NOBODY else people[each.reporter_id],
+        )
         for each in page
     )
     return Outcome(reply=ReportList(reports=views, next=str(page[-1].id) if len(found) > len(page) else None))

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +36,7 @@ CHECK_EVERY = timedelta(hours=1)
 _IN_FLIGHT = timedelta(minutes=10)
 """An upload is attached before its message is stored; for so long nobody asks where that is."""
 _COLLECTED_AT_ONCE = 50
+_FORGOTTEN_AT_ONCE = 10
 _KEY = "uploads"
 _ID_BYTES = 16
 
@@ -61,7 +62,8 @@ async def finish_upload(ctx: Context, actor: Actor, command: FinishUpload) -> Ou
     """The file is stored, and this is what it turned out to be."""
     await _check_quota(ctx, actor, command.upload.file_size)
     upload = replace(command.upload, ready=True)
-    await ctx.store.keep_upload(upload)
+    if not await ctx.store.change_upload(upload):
+        raise _gone()  # its user was erased meanwhile
     return Outcome(reply=UploadReply(upload=upload))
 
 
@@ -206,11 +208,7 @@ async def collect(ctx: Context, files: Files) -> bool:
     now = ctx.clock()
     found = await ctx.store.unchecked_uploads(before=now - CHECK_EVERY, limit=_COLLECTED_AT_ONCE)
     for upload in found:
-        places = await ctx.store.attached(upload.id)
-        living = await _living(ctx, places)
-        gone = [p for p in places if p not in living and ids.time_of(p.message_id) < now - _IN_FLIGHT]
-        await ctx.store.detach(gone)
-        if len(gone) < len(places) or upload.created_at >= now - UNATTACHED_LIFE:
+        if await _has_place(ctx, upload) or upload.created_at >= now - UNATTACHED_LIFE:
             await ctx.store.check_upload(upload.id, at=now)
         else:
             await _remove(ctx, files, upload)
@@ -220,10 +218,41 @@ async def collect(ctx: Context, files: Files) -> bool:
 async def _remove(ctx: Context, files: Files, upload: Upload) -> None:
     """Remove an upload that no message has. Whoever attaches it at this moment sees that it is no longer
     ready, or is seen here."""
-    await ctx.store.keep_upload(replace(upload, ready=False))
+    await ctx.store.change_upload(replace(upload, ready=False))
     if await ctx.store.attached(upload.id):
-        await ctx.store.keep_upload(upload)
+        await ctx.store.change_upload(upload)
         return
+    await _delete(ctx, files, upload)
+
+
+async def _delete(ctx: Context, files: Files, upload: Upload) -> None:
     await files.delete(thumbnail_of(upload.id))
     await files.delete(upload.id)
     await ctx.store.drop_upload(upload.id)  # last, so that nothing is left when this breaks off
+
+
+# --- erasing ---
+
+
+async def forget_uploads(ctx: Context, files: Files, user_id: str, *, messages: bool) -> AsyncIterator[None]:
+    """Remove a user's uploads, a few at a time: all of them, or without `messages` those that no message has.
+    What others have attached, too, goes with the user's messages."""
+    last = ""
+    while found := await ctx.store.uploads_of(user_id, after=last, limit=_FORGOTTEN_AT_ONCE):
+        for upload in found:
+            if messages:
+                await _delete(ctx, files, upload)
+            elif not await _has_place(ctx, upload):
+                await _remove(ctx, files, upload)
+        last = found[-1].id
+        yield None
+
+
+async def _has_place(ctx: Context, upload: Upload) -> bool:
+    """Whether there is a message that has it, or one on its way. Those that are gone are forgotten."""
+    places = await ctx.store.attached(upload.id)
+    living = await _living(ctx, places)
+    began = ctx.clock() - _IN_FLIGHT
+    gone = [place for place in places if place not in living and ids.time_of(place.message_id) < began]
+    await ctx.store.detach(gone)
+    return len(gone) < len(places)

@@ -12,14 +12,13 @@ from typing import Any, Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from messaging.domain.forgetting import UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
+from messaging.domain.forgetting import NOBODY, UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
 from messaging.domain.models import ChangeKind, Message
 from messaging.domain.values import dataclass
 from messaging.stores.mongodb_append import own_counts
 from messaging.stores.mongodb_base import MongoBase, answering
 from messaging.stores.mongodb_documents import UNSEEN, Document, Stored, message_from
 
-_NOBODY: Final = ""
 _DUPLICATE_KEY: Final = 11000
 
 
@@ -63,13 +62,13 @@ PARTS: Final = (
 KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("members", "userId"): "ended one by one, as when somebody leaves",
     ("messages", "senderId"): "kept as a removed user's, or taken back one by one",
-    ("messages", "reactions.userIds"): "a part of the message",
+    ("messages", "reactions.userIds"): "taken back one by one",
     ("readMarks", "readerId"): "somebody had read it, but nobody knows who",
     ("changes", "userId"): "what became of messages",
     ("disconnections", "_id"): "whose tokens are refused",
     ("reports", "senderId"): "what was reported is for the host application to decide",
-    ("reports", "reporterId"): "what was reported is for the host application to decide",
-    ("uploadRecords", "userId"): "kept while messages have them, and a day longer",
+    ("reports", "reporterId"): "it was reported, but nobody knows by whom",
+    ("uploadRecords", "userId"): "kept while messages have them, else removed one by one",
     ("erasures", "_id"): "gone when it is done",
 }
 """What is not, by collection and field, and why."""
@@ -184,6 +183,7 @@ class MongoForgetting(MongoBase):
         for part in PARTS:
             if not part.by_place:
                 await self._database[part.collection].delete_many({part.field: user_id})
+        await self._hide("reports", "reporterId", {"reporterId": user_id})
 
     @answering
     async def forget_in(self, conversation_ids: Collection[str], user_id: str) -> None:
@@ -192,21 +192,22 @@ class MongoForgetting(MongoBase):
         for part in PARTS:
             if part.by_place:
                 await self._database[part.collection].delete_many({**here, part.field: user_id})
-        await self._hide_reader({**here, "readerId": user_id})
+        await self._hide("readMarks", "readerId", {**here, "readerId": user_id})
 
-    async def _hide_reader(self, mine: Document) -> None:
-        marks = self._database["readMarks"]
+    async def _hide(self, collection: str, field: str, mine: Document) -> None:
+        """That it was stays known, but not who. Where that is known of nobody already, once is enough."""
+        documents = self._database[collection]
         changes = [
-            UpdateOne({"_id": each["_id"]}, {"$set": {"readerId": _NOBODY}})
-            async for each in marks.find(mine, {"_id": True})
+            UpdateOne({"_id": each["_id"]}, {"$set": {field: NOBODY}})
+            async for each in documents.find(mine, {"_id": True})
         ]
         try:
             if changes:
-                await marks.bulk_write(changes, ordered=False)
-        except BulkWriteError as error:  # nobody may have read up to there already
+                await documents.bulk_write(changes, ordered=False)
+        except BulkWriteError as error:
             if any(each["code"] != _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", [{}])):
                 raise
-            await marks.delete_many(mine)
+            await documents.delete_many(mine)
 
 
 def _erasure_from(document: Stored) -> Erasure:

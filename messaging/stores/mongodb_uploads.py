@@ -39,6 +39,12 @@ class MongoUploads(MongoBase):
         )
 
     @answering
+    async def change_upload(self, upload: Upload) -> bool:
+        """See `Uploads.change_upload`."""
+        records = self._database["uploadRecords"]
+        return (await records.update_one({"_id": upload.id}, {"$set": _document(upload)})).matched_count == 1
+
+    @answering
     async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, Upload]:
         """See `Uploads.uploads`."""
         found = self._database["uploadRecords"].find({"_id": {"$in": list(upload_ids)}})
@@ -55,10 +61,10 @@ class MongoUploads(MongoBase):
         return int(totals[0]["bytes"]) if totals else 0
 
     @answering
-    async def uploads_of(self, user_id: str, *, limit: int) -> Sequence[Upload]:
+    async def uploads_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[Upload]:
         """See `Uploads.uploads_of`."""
-        found = self._database["uploadRecords"].find({"userId": user_id}).limit(limit)
-        return [_upload_from(each) async for each in found]
+        found = self._database["uploadRecords"].find({"userId": user_id, "_id": {"$gt": after}})
+        return [_upload_from(each) async for each in found.sort("_id", ASCENDING).limit(limit)]
 
     @answering
     async def attach(self, places: Sequence[Attached]) -> None:

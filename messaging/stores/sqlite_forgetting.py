@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from messaging.domain.forgetting import UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
+from messaging.domain.forgetting import NOBODY, UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
 from messaging.domain.models import Message
 from messaging.domain.values import dataclass
 from messaging.stores import sqlite_rows as rows
@@ -54,11 +54,11 @@ KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("members", "user_id"): "ended one by one, as when somebody leaves",
     ("messages", "sender_id"): "kept as a removed user's, or taken back one by one",
     ("read_marks", "reader_id"): "somebody had read it, but nobody knows who",
-    ("changes", "user_id"): "what became of messages",
+    ("changes", "user_id"): "what became of messages; reactions are taken back one by one",
     ("disconnections", "user_id"): "whose tokens are refused",
     ("reports", "sender_id"): "what was reported is for the host application to decide",
-    ("reports", "reporter_id"): "what was reported is for the host application to decide",
-    ("uploads", "user_id"): "kept while messages have them, and a day longer",
+    ("reports", "reporter_id"): "it was reported, but nobody knows by whom",
+    ("uploads", "user_id"): "kept while messages have them, else removed one by one",
     ("erasures", "user_id"): "gone when it is done",
 }
 """What is not, by table and column, and why."""
@@ -86,7 +86,6 @@ _NUMBERS: Final = frozenset({"archived_at", "unread_at"})
 """These are a `seq`, whatever they are called."""
 _YES_OR_NO: Final = frozenset({"muted", "thumbnail", "ready"})
 _MESSAGE_IDS: Final = frozenset({"message_id"})
-_NOBODY: Final = ""
 
 
 class SqliteForgetting(SqliteBase):
@@ -267,6 +266,9 @@ def _forget_user(db: sqlite3.Connection, user_id: str) -> None:
     for part in PARTS:
         if not part.by_place:
             db.execute(f"DELETE FROM {part.table} WHERE {part.column} = ?", (user_id,))  # noqa: S608, names of ours
+    # Of two who reported the same message and are gone, one report is enough.
+    db.execute("UPDATE OR IGNORE reports SET reporter_id = ? WHERE reporter_id = ?", (NOBODY, user_id))
+    db.execute("DELETE FROM reports WHERE reporter_id = ?", (user_id,))
 
 
 def _forget_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_id: str) -> None:
@@ -276,5 +278,5 @@ def _forget_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_i
         if part.by_place:
             db.execute(f"DELETE FROM {part.table} WHERE {here} AND {part.column} = ?", (places, user_id))  # noqa: S608, names of ours
     mine = f"{here} AND reader_id = ?"
-    db.execute(f"UPDATE OR IGNORE read_marks SET reader_id = ? WHERE {mine}", (_NOBODY, places, user_id))  # noqa: S608
+    db.execute(f"UPDATE OR IGNORE read_marks SET reader_id = ? WHERE {mine}", (NOBODY, places, user_id))  # noqa: S608
     db.execute(f"DELETE FROM read_marks WHERE {mine}", (places, user_id))  # noqa: S608

@@ -20,14 +20,17 @@ class SqliteUploads(SqliteBase):
     async def keep_upload(self, upload: Upload) -> None:
         await self._write(_keep, upload)
 
+    async def change_upload(self, upload: Upload) -> bool:
+        return await self._write(_change, upload)
+
     async def uploads(self, upload_ids: Collection[str]) -> Mapping[str, Upload]:
         return await self._read(_find, tuple(upload_ids)) if upload_ids else {}
 
     async def uploaded_bytes(self, user_id: str) -> int:
         return await self._read(_bytes, user_id)
 
-    async def uploads_of(self, user_id: str, *, limit: int) -> Sequence[Upload]:
-        return await self._read(_of_user, user_id, limit)
+    async def uploads_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[Upload]:
+        return await self._read(_of_user, user_id, after, limit)
 
     async def attach(self, places: Sequence[Attached]) -> None:
         await self._write(_attach, places)
@@ -77,6 +80,13 @@ def _keep(db: sqlite3.Connection, upload: Upload) -> None:
     )
 
 
+def _change(db: sqlite3.Connection, upload: Upload) -> bool:
+    if not _find(db, [upload.id]):
+        return False
+    _keep(db, upload)
+    return True
+
+
 def _find(db: sqlite3.Connection, upload_ids: Sequence[str]) -> dict[str, Upload]:
     marks = ", ".join("?" * len(upload_ids))
     found = db.execute(f"SELECT * FROM uploads WHERE id IN ({marks})", upload_ids)  # noqa: S608  only marks
@@ -89,8 +99,10 @@ def _bytes(db: sqlite3.Connection, user_id: str) -> int:
     return int(total)
 
 
-def _of_user(db: sqlite3.Connection, user_id: str, limit: int) -> list[Upload]:
-    found = db.execute("SELECT * FROM uploads WHERE user_id = ? LIMIT ?", (user_id, limit))
+def _of_user(db: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[Upload]:
+    found = db.execute(
+        "SELECT * FROM uploads WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?", (user_id, after, limit)
+    )
     return [_upload_of(row) for row in found]
 
 

@@ -28,6 +28,11 @@ async def test_an_erased_user_is_disconnected_and_gone_and_the_others_go_on(stag
     bob = await stage.messaging(bob_id)
     await join(bob, group)
     await say(alice, group, "mine")
+    theirs = await stage.post(bob_id, group, "theirs")
+    await stage.rest("PUT", f"/api/messages/{theirs['id']}/reactions/👍", user=alice_id)
+    upload = await uploaded(stage, alice_id, b"a note")
+    await stage.post(alice_id, group, "", attachments=[{"url": upload["url"]}])
+    assert (await stage.rest("GET", upload["url"], user=bob_id)).status == 200
     answer = await stage.rest("DELETE", f"/api/users/{alice_id}?messages=delete")
     assert (answer.status, answer.body) == (200, {"success": True})
     await alice.wait_for("disconnect")
@@ -41,10 +46,19 @@ async def test_an_erased_user_is_disconnected_and_gone_and_the_others_go_on(stag
     await eventually(is_alone)
 
     async def is_deleted() -> bool:
-        return all(message["content"] == "" for message in await stage.stored(group, bob_id))
+        found = {message["content"] for message in await stage.stored(group, bob_id)}
+        return found == {"", "theirs"}
 
     await eventually(is_deleted)
-    assert (await say(bob, group, "still here"))["seq"] == 2
+
+    async def is_gone() -> bool:
+        return (await stage.rest("GET", upload["url"])).status == 404
+
+    await eventually(is_gone)
+    (theirs,) = [each for each in await stage.stored(group, bob_id) if each["content"]]
+    assert theirs["reactions"] == []
+    await bob.wait_for("reaction-updated", where=lambda seen: seen.data["reactions"] == [])
+    assert (await say(bob, group, "still here"))["seq"] == 4
 
 
 async def exported(stage: Stage, user: str) -> dict[str, list[Json]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,11 @@ from messaging.chores import Chore
 from messaging.domain.commands import EraseUser
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import Announcement
+from messaging.files.folder import FolderFiles
 from messaging.gateway.upkeep import LOOK_SECONDS, RETENTION_SECONDS, Erasing, Retaining
 from messaging.service import erasing
 from messaging.service.policy import Policy
+from messaging.service.ports_uploads import Files
 from messaging.stores.sqlite import SqliteStore
 from tests.gateway.house import until
 from tests.stage import Stage, service, staged
@@ -51,6 +54,13 @@ def store() -> Faltering:
 
 
 @pytest.fixture
+async def files(tmp_path: Path) -> Files:
+    kept = FolderFiles(tmp_path / "uploads")
+    await kept.open()
+    return kept
+
+
+@pytest.fixture
 async def stage(store: Faltering) -> AsyncIterator[Stage]:
     async with staged(policy=Policy(retention_days=1), store=store) as made:
         yield made
@@ -67,13 +77,13 @@ async def settled(stage: Stage) -> None:
 
 
 async def test_who_left_little_is_erased_before_who_left_much(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "AT_ONCE", 2)
     await settled(stage)
     for user_id in ("alice", "bob"):  # alice first, by name too
         await stage.do(service(), EraseUser(user_id=user_id, messages=True))
-    work, left = Erasing(stage.ctx, unheard), []
+    work, left = Erasing(stage.ctx, files, unheard), []
     while await work.work() != LOOK_SECONDS:
         left.append([each.user_id for each in await stage.ctx.store.erasures(limit=9)])
     assert left[0] == ["alice", "bob"]
@@ -81,12 +91,14 @@ async def test_who_left_little_is_erased_before_who_left_much(
     assert left[-1] == []
 
 
-async def test_an_erasure_does_not_wait_for_a_pass_of_retention(stage: Stage, store: Faltering) -> None:
+async def test_an_erasure_does_not_wait_for_a_pass_of_retention(
+    stage: Stage, store: Faltering, files: Files
+) -> None:
     store.failures = 0
     await settled(stage)
     stage.clock.pass_by(2 * DAY)
     await stage.do(service(), EraseUser(user_id="bob"))
-    retaining, erasing = Retaining(stage.ctx, unheard), Erasing(stage.ctx, unheard)
+    retaining, erasing = Retaining(stage.ctx, unheard), Erasing(stage.ctx, files, unheard)
     assert await retaining.work() < 1  # it has begun
     while await erasing.work() != LOOK_SECONDS:
         pass

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from messaging.domain.commands import (
     Actor,
+    BeginUpload,
     EraseUser,
     ExportUser,
+    FinishUpload,
     GetConversation,
     GetUser,
+    ListReports,
     LoadHistory,
     PutMember,
+    ReportMessage,
     SendMessage,
+    SetReaction,
 )
-from messaging.domain.errors import PermissionDenied, RoomNotFound, UserNotFound
+from messaging.domain.errors import MessageNotFound, PermissionDenied, RoomNotFound, UserNotFound
 from messaging.domain.events import (
     Announcement,
     ConversationChanged,
     MemberAdded,
     MemberRemoved,
     MessageDeleted,
+    ReactionChanged,
     UserSentAway,
 )
 from messaging.domain.forgetting import Record
-from messaging.domain.models import MessageView, Role
-from messaging.domain.replies import ConversationReply, HistoryPage, UserExport
+from messaging.domain.models import Attachment, MessageView, Reaction, Role
+from messaging.domain.replies import ConversationReply, HistoryPage, ReportList, UploadReply, UserExport
+from messaging.domain.uploads import Upload
+from messaging.files.folder import FolderFiles
 from messaging.service import erasing
 from messaging.service.erasing import erase
-from tests.stage import Stage, service
+from messaging.service.ports_uploads import FileGone, Files
+from messaging.service.uploads import thumbnail_of
+from messaging.stores.mongodb import MongoStore
+from messaging.stores.sqlite import SqliteStore
+from tests.stage import Stage, service, staged
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.real)])
+async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A stage on each kind of store, with uploads in a folder."""
+    on_sqlite = request.param == "sqlite"
+    store = SqliteStore(":memory:") if on_sqlite else MongoStore(request.getfixturevalue("mongodb_uri"))
+    async with staged(store=store) as made:
+        made.files = FolderFiles(tmp_path / "uploads")
+        await made.files.open()
+        yield made
+
+
+def files(stage: Stage) -> Files:
+    assert stage.files is not None
+    return stage.files
 
 
 async def erased(stage: Stage, user_id: str, *, messages: bool = False) -> None:
@@ -42,7 +72,7 @@ async def erased(stage: Stage, user_id: str, *, messages: bool = False) -> None:
 async def finished(stage: Stage) -> None:
     """Every erasure is carried out to its end."""
     while begun := await stage.ctx.store.erasures(limit=1):
-        async for events in erase(stage.ctx, begun[0]):
+        async for events in erase(stage.ctx, files(stage), begun[0]):
             noted(stage, events)
 
 
@@ -144,7 +174,7 @@ async def test_erasing_goes_on_where_it_was_when_the_process_died(stage: Stage) 
     await stage.send(alice, "g", "mine")
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    noted(stage, await anext(erase(stage.ctx, begun)))  # and then nothing, as after a crash
+    noted(stage, await anext(erase(stage.ctx, files(stage), begun)))  # and then nothing, as after a crash
     await stage.do(service(), EraseUser(user_id="alice"))  # asked for again: nothing is wrong with that
     await finished(stage)
     (view,) = await history(stage, bob, "g")
@@ -161,7 +191,7 @@ async def test_no_step_is_long_however_much_there_is(stage: Stage, monkeypatch: 
             await stage.send(alice, f"g{number}")
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    steps = [events async for events in erase(stage.ctx, begun)]
+    steps = [events async for events in erase(stage.ctx, files(stage), begun)]
     gone = [sum(isinstance(event, MemberRemoved) for event in events) for events in steps]
     deleted = [sum(isinstance(event, MessageDeleted) for event in events) for events in steps]
     assert (sum(gone), max(gone)) == (7, 2)
@@ -175,7 +205,7 @@ async def test_what_is_begun_anew_ends_the_erasure_that_was_under_way(stage: Sta
     await stage.send(alice, "g", "mine")
     await stage.do(service(), EraseUser(user_id="alice"))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    steps = erase(stage.ctx, begun)
+    steps = erase(stage.ctx, files(stage), begun)
     noted(stage, await anext(steps))
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     async for events in steps:
@@ -192,6 +222,104 @@ async def test_only_services_erase_and_only_who_exists(stage: Stage) -> None:
         await stage.do(alice, EraseUser(user_id="alice"))
     with pytest.raises(UserNotFound):
         await stage.do(service(), EraseUser(user_id="nobody"))
+
+
+# --- reactions and reports
+
+
+async def test_reactions_are_taken_back_and_everybody_hears_of_it(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    message = await stage.send(bob, "g")
+    for actor, emoji in ((alice, "👍"), (bob, "👍"), (alice, "🎉")):
+        await stage.do(actor, SetReaction(message_id=message.id, emoji=emoji, present=True))
+    await erased(stage, "alice")
+    (view,) = await history(stage, bob, "g")
+    assert view.message.reactions == (Reaction(emoji="👍", user_ids=("bob",)),)
+    told = [event for event in stage.events if isinstance(event, ReactionChanged) and not event.added]
+    assert {(event.user.id, event.emoji) for event in told} == {("alice", "👍"), ("alice", "🎉")}
+    revs = [event.rev for event in told]
+    assert revs == sorted(revs) == [4, 5]
+
+
+async def test_what_was_reported_stays_but_nobody_knows_by_whom(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    message = await stage.send(bob, "g", "bad")
+    await stage.do(alice, ReportMessage(message_id=message.id, reason="rude"))
+    await erased(stage, "alice")
+    reply = await stage.do(service(), ListReports(limit=9))
+    assert isinstance(reply, ReportList)
+    assert [(each.report.content, each.reporter) for each in reply.reports] == [("bad", None)]
+
+
+# --- uploads
+
+
+async def uploaded(stage: Stage, actor: Actor) -> Upload:
+    """A picture with a thumbnail."""
+
+    async def data() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    begun = await stage.do(actor, BeginUpload(file_name="a.png"))
+    assert isinstance(begun, UploadReply)
+    upload = replace(begun.upload, file_size=4, thumbnail=True)
+    for name in (upload.id, thumbnail_of(upload.id)):
+        await files(stage).write(name, data())
+    reply = await stage.do(actor, FinishUpload(upload=upload))
+    assert isinstance(reply, UploadReply)
+    return reply.upload
+
+
+async def attached(stage: Stage, actor: Actor, upload: Upload) -> None:
+    file = Attachment(id="0", url=upload.path, file_name="a.png")
+    await stage.do(actor, SendMessage(conversation_id="g", attachments=(file,)))
+
+
+async def there(stage: Stage, upload: Upload) -> tuple[bool, bool, bool]:
+    """Whether an upload is known, its file there, and its thumbnail."""
+    known = await stage.ctx.store.uploads([upload.id])
+    found = [bool(known)]
+    for name in (upload.id, thumbnail_of(upload.id)):
+        try:
+            found.append([chunk async for chunk in files(stage).read(name, length=4)] == [b"data"])
+        except FileGone:
+            found.append(False)
+    return found[0], found[1], found[2]
+
+
+ALL, NONE = (True, True, True), (False, False, False)
+
+
+async def test_files_of_kept_messages_stay_and_others_go(stage: Stage) -> None:
+    alice, _ = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    used, loose = await uploaded(stage, alice), await uploaded(stage, alice)
+    await attached(stage, alice, used)
+    await erased(stage, "alice")
+    assert (await there(stage, used), await there(stage, loose)) == (ALL, NONE)
+
+
+async def test_with_the_messages_all_files_go_also_where_others_attached_them(stage: Stage) -> None:
+    alice, bob = await stage.user("alice"), await stage.user("bob")
+    await stage.group("g", "alice", "bob")
+    used, loose, his = await uploaded(stage, alice), await uploaded(stage, alice), await uploaded(stage, bob)
+    await attached(stage, alice, used)
+    await attached(stage, bob, used)
+    await attached(stage, bob, his)
+    await erased(stage, "alice", messages=True)
+    assert [await there(stage, each) for each in (used, loose, his)] == [NONE, NONE, ALL]
+
+
+async def test_an_upload_that_was_coming_in_does_not_come_back(stage: Stage) -> None:
+    alice = await stage.user("alice")
+    begun = await stage.do(alice, BeginUpload(file_name="a.png"))
+    assert isinstance(begun, UploadReply)
+    await erased(stage, "alice")
+    with pytest.raises(MessageNotFound):
+        await stage.do(alice, FinishUpload(upload=begun.upload))
+    assert await stage.ctx.store.uploads([begun.upload.id]) == {}
 
 
 async def exported(stage: Stage, actor: Actor, user_id: str) -> list[Record | MessageView]:

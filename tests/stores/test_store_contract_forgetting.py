@@ -31,9 +31,9 @@ NOBODY = {"conversation_id", "message_id", "client_message_id", "upload_id"}
 """Columns that look like a person's, and are none."""
 NOBODY_THERE = {"attached", "conversations", "hooks", "leases", "pings"}
 """Collections in which nobody is named; `hooks` are told soon, and then gone."""
-REMOVED = {"profile", "notifications", "blocks", "positions", "pushSubscriptions", "recoveries"}
+REMOVED = {"profile", "notifications", "blocks", "positions", "pushSubscriptions", "recoveries", "reports"}
 REMOVED_BY_PLACE = {"cursors", "deliveries", "invitations", "invited"}
-STAYING = {"memberships", "uploads", "reports", "disconnections"}
+STAYING = {"memberships", "uploads", "disconnections"}
 ALL_KINDS = REMOVED | REMOVED_BY_PLACE | STAYING
 
 
@@ -162,6 +162,18 @@ async def test_that_somebody_had_read_a_message_stays_known_but_not_who(store: S
     await store.forget_in(["c"], "carol")  # nobody has read up to there already
     marks = await store.read_marks("c", after=0, up_to=2)
     assert [(each.reader_id, each.at) for each in marks] == [("", later(3))]
+
+
+async def test_that_a_message_was_reported_stays_known_but_not_by_whom(store: Store) -> None:
+    await store.add_report(report(1, sender_id="alice", reporter_id="bob"))
+    await store.add_report(report(2, sender_id="alice", reporter_id="carol"))
+    await store.add_report(replace(report(3, sender_id="alice", reporter_id="carol"), message_id=8))
+    await store.forget_user("bob")
+    reporters = [(each.message_id, each.reporter_id) for each in await store.reports(limit=9)]
+    assert reporters == [(8, "carol"), (7, "carol"), (7, "")]
+    await store.forget_user("carol")
+    reporters = [(each.message_id, each.reporter_id) for each in await store.reports(limit=9)]
+    assert reporters == [(8, ""), (7, "")]
 
 
 async def test_conversations_and_who_wrote_there_are_told_in_pages(store: Store) -> None:

@@ -25,6 +25,14 @@ async def test_an_upload_is_known_from_its_beginning_and_in_its_last_form(store:
     assert await store.uploads([PICTURE.id]) == {PICTURE.id: DONE}
 
 
+async def test_what_is_dropped_is_not_known_again_by_a_change(store: Store) -> None:
+    assert not await store.change_upload(DONE)
+    assert await store.uploads([PICTURE.id]) == {}
+    await store.keep_upload(PICTURE)
+    assert await store.change_upload(DONE)
+    assert await store.uploads([PICTURE.id]) == {PICTURE.id: DONE}
+
+
 async def test_what_a_user_uploaded_is_counted_together(store: Store) -> None:
     assert await store.uploaded_bytes("1") == 0
     for number, size in enumerate((10, 20, 12)):
@@ -32,7 +40,8 @@ async def test_what_a_user_uploaded_is_counted_together(store: Store) -> None:
     await store.keep_upload(replace(DONE, id="z" * 22, user_id="2"))
     assert await store.uploaded_bytes("1") == 42
     assert len(await store.uploads_of("1", limit=2)) == 2
-    assert {upload.user_id for upload in await store.uploads_of("1", limit=9)} == {"1"}
+    assert [upload.id[0] for upload in await store.uploads_of("1", limit=9)] == ["0", "1", "2"]
+    assert [upload.id[0] for upload in await store.uploads_of("1", after="1" * 22, limit=9)] == ["2"]
 
 
 async def test_an_upload_belongs_to_messages_until_it_is_taken_from_them(store: Store) -> None:
