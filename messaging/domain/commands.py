@@ -541,9 +541,10 @@ class UnsubscribePush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginUpload:
-    """Make room for a file that is about to come."""
+    """Make room for a file that is about to come, of so many bytes at most."""
 
     file_name: str
+    at_most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

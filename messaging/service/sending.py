@@ -39,7 +39,7 @@ from messaging.domain.replies import Done, Sent
 from messaging.service.changing import newcomers, next_version
 from messaging.service.context import Context, Outcome, Seat
 from messaging.service.limits import count_send, drops_signal, uncount_send
-from messaging.service.uploads import attach, uploads_in
+from messaging.service.uploads import attach, move_attached, uploads_in
 
 Then = Callable[[Outcome | Exception], None]
 """Hears what a command led to, or why it was not carried out."""
@@ -62,16 +62,17 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     if first is not None:
         return first
     message_id = ctx.ids.next(ctx.clock())
+    has_uploads = bool(uploads_in(command.attachments))
     try:
         await _begin_direct(ctx, conversation)
-        if uploads_in(command.attachments):
+        if has_uploads:
             await attach(ctx, actor, command.attachments, conversation.id, message_id)
     except BaseException:
         uncount_send(ctx, actor)
         raise
     sent: Future[Outcome] = asyncio.get_running_loop().create_future()
     _queue(ctx, actor, conversation, sender, command, partial(_settle, sent), message_id)
-    return sent
+    return asyncio.ensure_future(_with_uploads(ctx, sent, message_id)) if has_uploads else sent
 
 
 def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -> bool:
@@ -241,6 +242,15 @@ async def _first(
         return None
     view = MessageView(message=first, sender=sender)
     return Outcome(reply=Sent(conversation=conversation, view=view, repeated=True))
+
+
+async def _with_uploads(ctx: Context, sent: Future[Outcome], message_id: int) -> Outcome:
+    """A message that was stored, and has its uploads also where that is another one than was to get
+    `message_id`, under which they were attached."""
+    outcome = await sent
+    if isinstance(outcome.reply, Sent) and outcome.reply.view.message.id != message_id:
+        await move_attached(ctx, outcome.reply.view.message, message_id)
+    return outcome
 
 
 def _settle(sent: Future[Outcome], outcome: Outcome | Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from messaging.domain.commands import (
     GetUploadLink,
 )
 from messaging.domain.errors import ClientError, InvalidFormat, MessageNotFound, PayloadTooLarge
-from messaging.domain.models import Attachment
+from messaging.domain.models import Attachment, Message
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import Done, UploadLink, UploadReply
 from messaging.domain.uploads import Attached, Upload, clean_file_name, is_upload_id, upload_of
@@ -40,6 +41,8 @@ _FORGOTTEN_AT_ONCE = 10
 _KEY = "uploads"
 _ID_BYTES = 16
 
+logger = logging.getLogger(__name__)
+
 
 # --- sending ---
 
@@ -47,20 +50,25 @@ _ID_BYTES = 16
 async def begin_upload(ctx: Context, actor: Actor, command: BeginUpload) -> Outcome:
     """Room for a file that is about to come; PayloadTooLarge where the user has used theirs up."""
     await count_query(ctx, actor)
-    await _check_quota(ctx, actor, 0)
     upload = Upload(
         id=secrets.token_urlsafe(_ID_BYTES),
         user_id=actor.user_id,
         file_name=clean_file_name(command.file_name),
+        file_size=command.at_most,
         created_at=ctx.clock(),
     )
     await ctx.store.keep_upload(upload)
+    try:
+        await _check_quota(ctx, actor)
+    except BaseException:
+        await ctx.store.drop_upload(upload.id)
+        raise
     return Outcome(reply=UploadReply(upload=upload))
 
 
 async def finish_upload(ctx: Context, actor: Actor, command: FinishUpload) -> Outcome:
-    """The file is stored, and this is what it turned out to be."""
-    await _check_quota(ctx, actor, command.upload.file_size)
+    """The file is stored, and this is what it turned out to be. There was room for it."""
+    del actor
     upload = replace(command.upload, ready=True)
     if not await ctx.store.change_upload(upload):
         raise _gone()  # its user was erased meanwhile
@@ -74,13 +82,11 @@ async def abandon_upload(ctx: Context, actor: Actor, command: AbandonUpload) -> 
     return Outcome(reply=Done())
 
 
-async def _check_quota(ctx: Context, actor: Actor, size: int) -> None:
-    """Uploads at the same moment may exceed it by what each of them takes, and no more."""
-    if actor.service:
-        return
+async def _check_quota(ctx: Context, actor: Actor) -> None:
+    """What is coming in counts as what it may become, so it comes into no more room than there is. Of several
+    that begin at the same moment and have no room together, all may be refused."""
     quota = ctx.policy.upload_quota_bytes
-    used = await ctx.store.uploaded_bytes(actor.user_id)
-    if used + size > quota or used >= quota:
+    if not actor.service and await ctx.store.uploaded_bytes(actor.user_id) > quota:
         raise PayloadTooLarge("You have used up your room for uploads.", limit=quota)
 
 
@@ -179,15 +185,25 @@ async def attach(
             await _readable(ctx, actor, upload_id)
         except MessageNotFound:
             raise _not_there() from None
-    await ctx.store.attach(
-        [
-            Attached(upload_id=upload_id, conversation_id=conversation_id, message_id=message_id)
-            for upload_id in dict.fromkeys(named)
-        ]
-    )
+    await ctx.store.attach(_places(named, conversation_id, message_id))
     known = await ctx.store.uploads(named)
     if not all(upload_id in known and known[upload_id].ready for upload_id in named):
         raise _not_there()  # collected this moment
+
+
+async def move_attached(ctx: Context, message: Message, message_id: int) -> None:
+    """Let a message that is stored have its uploads under its own id, not under the one that it was to get:
+    that may be another one's. Again: nothing changes."""
+    named = uploads_in(message.attachments)
+    await ctx.store.attach(_places(named, message.conversation_id, message.id))
+    await ctx.store.detach(_places(named, message.conversation_id, message_id))
+
+
+def _places(upload_ids: Collection[str], conversation_id: str, message_id: int) -> list[Attached]:
+    return [
+        Attached(upload_id=upload_id, conversation_id=conversation_id, message_id=message_id)
+        for upload_id in dict.fromkeys(upload_ids)
+    ]
 
 
 def _not_there() -> ClientError:
@@ -208,11 +224,21 @@ async def collect(ctx: Context, files: Files) -> bool:
     now = ctx.clock()
     found = await ctx.store.unchecked_uploads(before=now - CHECK_EVERY, limit=_COLLECTED_AT_ONCE)
     for upload in found:
-        if await _has_place(ctx, upload) or upload.created_at >= now - UNATTACHED_LIFE:
+        try:
+            keep = await _has_place(ctx, upload) or upload.created_at >= now - _life(upload)
+            if not keep:
+                await _remove(ctx, files, upload)
+        except Exception as error:
+            shown = None if isinstance(error, ClientError) else error
+            logger.warning("an upload cannot be collected now, and is tried again in an hour", exc_info=shown)
+            keep = True
+        if keep:
             await ctx.store.check_upload(upload.id, at=now)
-        else:
-            await _remove(ctx, files, upload)
     return len(found) == _COLLECTED_AT_ONCE
+
+
+def _life(upload: Upload) -> timedelta:
+    return UNATTACHED_LIFE if upload.ready else CHECK_EVERY
 
 
 async def _remove(ctx: Context, files: Files, upload: Upload) -> None:

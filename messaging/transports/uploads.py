@@ -85,7 +85,9 @@ class Uploads:
         if (request.content_length or 0) > self._max_bytes + CHUNK_BYTES:
             raise self._too_large()
         part = await _file_part(request)
-        begun = await self._perform(actor, BeginUpload(file_name=part.filename or ""))
+        # The whole form is a little more than the file; one that does not say may be as large as can be.
+        at_most = min(request.content_length or self._max_bytes, self._max_bytes)
+        begun = await self._perform(actor, BeginUpload(file_name=part.filename or "", at_most=at_most))
         try:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 upload = await self._receive(part, begun)

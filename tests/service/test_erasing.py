@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -37,28 +36,23 @@ from messaging.domain.forgetting import Record
 from messaging.domain.models import Attachment, MessageView, Reaction, Role
 from messaging.domain.replies import ConversationReply, HistoryPage, ReportList, UploadReply, UserExport
 from messaging.domain.uploads import Upload
-from messaging.files.folder import FolderFiles
 from messaging.service import erasing
 from messaging.service.erasing import erase
+from messaging.service.ports import Store
 from messaging.service.ports_uploads import FileGone, Files
 from messaging.service.uploads import thumbnail_of
-from messaging.stores.mongodb import MongoStore
-from messaging.stores.sqlite import SqliteStore
 from tests.stage import Stage, service, staged
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.real)])
-async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest.fixture
+async def stage(store: Store, files: Files) -> AsyncIterator[Stage]:
     """A stage on each kind of store, with uploads in a folder."""
-    on_sqlite = request.param == "sqlite"
-    store = SqliteStore(":memory:") if on_sqlite else MongoStore(request.getfixturevalue("mongodb_uri"))
     async with staged(store=store) as made:
-        made.files = FolderFiles(tmp_path / "uploads")
-        await made.files.open()
+        made.files = files
         yield made
 
 
-def files(stage: Stage) -> Files:
+def kept_in(stage: Stage) -> Files:
     assert stage.files is not None
     return stage.files
 
@@ -72,7 +66,7 @@ async def erased(stage: Stage, user_id: str, *, messages: bool = False) -> None:
 async def finished(stage: Stage) -> None:
     """Every erasure is carried out to its end."""
     while begun := await stage.ctx.store.erasures(limit=1):
-        async for events in erase(stage.ctx, files(stage), begun[0]):
+        async for events in erase(stage.ctx, kept_in(stage), begun[0]):
             noted(stage, events)
 
 
@@ -174,7 +168,7 @@ async def test_erasing_goes_on_where_it_was_when_the_process_died(stage: Stage) 
     await stage.send(alice, "g", "mine")
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    noted(stage, await anext(erase(stage.ctx, files(stage), begun)))  # and then nothing, as after a crash
+    noted(stage, await anext(erase(stage.ctx, kept_in(stage), begun)))  # and then nothing, as after a crash
     await stage.do(service(), EraseUser(user_id="alice"))  # asked for again: nothing is wrong with that
     await finished(stage)
     (view,) = await history(stage, bob, "g")
@@ -191,7 +185,7 @@ async def test_no_step_is_long_however_much_there_is(stage: Stage, monkeypatch: 
             await stage.send(alice, f"g{number}")
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    steps = [events async for events in erase(stage.ctx, files(stage), begun)]
+    steps = [events async for events in erase(stage.ctx, kept_in(stage), begun)]
     gone = [sum(isinstance(event, MemberRemoved) for event in events) for events in steps]
     deleted = [sum(isinstance(event, MessageDeleted) for event in events) for events in steps]
     assert (sum(gone), max(gone)) == (7, 2)
@@ -205,7 +199,7 @@ async def test_what_is_begun_anew_ends_the_erasure_that_was_under_way(stage: Sta
     await stage.send(alice, "g", "mine")
     await stage.do(service(), EraseUser(user_id="alice"))
     (begun,) = await stage.ctx.store.erasures(limit=1)
-    steps = erase(stage.ctx, files(stage), begun)
+    steps = erase(stage.ctx, kept_in(stage), begun)
     noted(stage, await anext(steps))
     await stage.do(service(), EraseUser(user_id="alice", messages=True))
     async for events in steps:
@@ -262,11 +256,11 @@ async def uploaded(stage: Stage, actor: Actor) -> Upload:
     async def data() -> AsyncIterator[bytes]:
         yield b"data"
 
-    begun = await stage.do(actor, BeginUpload(file_name="a.png"))
+    begun = await stage.do(actor, BeginUpload(file_name="a.png", at_most=4))
     assert isinstance(begun, UploadReply)
     upload = replace(begun.upload, file_size=4, thumbnail=True)
     for name in (upload.id, thumbnail_of(upload.id)):
-        await files(stage).write(name, data())
+        await kept_in(stage).write(name, data())
     reply = await stage.do(actor, FinishUpload(upload=upload))
     assert isinstance(reply, UploadReply)
     return reply.upload
@@ -283,7 +277,7 @@ async def there(stage: Stage, upload: Upload) -> tuple[bool, bool, bool]:
     found = [bool(known)]
     for name in (upload.id, thumbnail_of(upload.id)):
         try:
-            found.append([chunk async for chunk in files(stage).read(name, length=4)] == [b"data"])
+            found.append([chunk async for chunk in kept_in(stage).read(name, length=4)] == [b"data"])
         except FileGone:
             found.append(False)
     return found[0], found[1], found[2]
@@ -314,7 +308,7 @@ async def test_with_the_messages_all_files_go_also_where_others_attached_them(st
 
 async def test_an_upload_that_was_coming_in_does_not_come_back(stage: Stage) -> None:
     alice = await stage.user("alice")
-    begun = await stage.do(alice, BeginUpload(file_name="a.png"))
+    begun = await stage.do(alice, BeginUpload(file_name="a.png", at_most=4))
     assert isinstance(begun, UploadReply)
     await erased(stage, "alice")
     with pytest.raises(MessageNotFound):

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from messaging.domain.commands import Actor, BeginUpload, DeleteMessage, FinishUpload, SendMessage
+from messaging.domain.commands import (
+    AbandonUpload,
+    Actor,
+    BeginUpload,
+    DeleteMessage,
+    FinishUpload,
+    SendMessage,
+)
 from messaging.domain.errors import PayloadTooLarge
+from messaging.domain.ids import IdSource
 from messaging.domain.models import Attachment
 from messaging.domain.replies import Sent, UploadReply
 from messaging.domain.uploads import Upload, clean_file_name, upload_of
 from messaging.files.folder import FolderFiles
+from messaging.service import uploads as module
 from messaging.service.policy import Policy
+from messaging.service.ports import Store
 from messaging.service.ports_uploads import Files
 from messaging.service.uploads import collect
 from tests.stage import Stage, staged
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with staged(policy=Policy(upload_quota_bytes=100)) as made:
+async def stage(store: Store) -> AsyncIterator[Stage]:
+    async with staged(policy=Policy(upload_quota_bytes=100), store=store) as made:
         yield made
-
-
-@pytest.fixture
-async def files(tmp_path: Path) -> Files:
-    kept = FolderFiles(tmp_path / "uploads")
-    await kept.open()
-    return kept
 
 
 async def uploaded(stage: Stage, actor: Actor, files: Files, size: int = 10) -> Upload:
     async def data() -> AsyncIterator[bytes]:
         yield bytes(size)
 
-    begun = await stage.do(actor, BeginUpload(file_name="a.txt"))
+    begun = await stage.do(actor, BeginUpload(file_name="a.txt", at_most=size))
     assert isinstance(begun, UploadReply)
     await files.write(begun.upload.id, data())
     kept = Upload(
@@ -67,13 +72,101 @@ async def test_a_user_has_so_much_room_and_no_more(stage: Stage, files: Files) -
     await uploaded(stage, bob, files, 41)
 
 
+async def test_what_is_coming_in_takes_room_until_it_is_there_or_not(stage: Stage) -> None:
+    alice = await stage.user("alice")
+    begun = await stage.do(alice, BeginUpload(file_name="a.txt", at_most=60))
+    assert isinstance(begun, UploadReply)
+    with pytest.raises(PayloadTooLarge):
+        await stage.do(alice, BeginUpload(file_name="b.txt", at_most=60))
+    await stage.do(alice, FinishUpload(upload=replace(begun.upload, file_size=30)))
+    second = await stage.do(alice, BeginUpload(file_name="b.txt", at_most=60))
+    assert isinstance(second, UploadReply)
+    await stage.do(alice, AbandonUpload(upload_id=second.upload.id))
+    await stage.do(alice, BeginUpload(file_name="c.txt", at_most=70))
+
+
+async def test_of_many_that_begin_at_once_no_more_come_in_than_there_is_room_for(stage: Stage) -> None:
+    alice = await stage.user("alice")
+    begin = [stage.do(alice, BeginUpload(file_name="a.txt", at_most=40)) for _ in range(9)]
+    begun = await asyncio.gather(*begin, return_exceptions=True)
+    assert sum(isinstance(each, UploadReply) for each in begun) <= 2
+    assert await stage.ctx.store.uploaded_bytes("alice") <= 100
+
+
+async def test_what_never_came_is_forgotten_after_an_hour(stage: Stage, files: Files) -> None:
+    alice = await stage.user("alice")
+    begun = await stage.do(alice, BeginUpload(file_name="never.txt", at_most=10))
+    assert isinstance(begun, UploadReply)
+    stage.clock.now += timedelta(hours=1, seconds=1)
+    await collect(stage.ctx, files)
+    assert await stage.ctx.store.uploads([begun.upload.id]) == {}
+
+
+class Same(IdSource):
+    """Gives one id again and again, as two processes may that have the same bits."""
+
+    def __init__(self, message_id: int) -> None:
+        self.message_id = message_id
+
+    def next(self, at: datetime | None = None) -> int:
+        """As IdSource.next."""
+        del at
+        return self.message_id
+
+
+async def test_an_upload_belongs_to_a_message_that_the_store_gave_another_id(
+    stage: Stage, files: Files
+) -> None:
+    alice = await stage.user("alice")
+    await stage.group("c", "alice")
+    upload = await uploaded(stage, alice, files)
+    first = await stage.send(alice, "c")
+    stage.ctx = replace(stage.ctx, ids=Same(first.id))
+    message_id = await sent(stage, alice, upload)
+    assert message_id != first.id
+    assert [place.message_id for place in await stage.ctx.store.attached(upload.id)] == [message_id]
+    stage.clock.now += timedelta(days=2)
+    await collect(stage.ctx, files)
+    assert [place.message_id for place in await stage.ctx.store.attached(upload.id)] == [message_id]
+
+
+class Broken(FolderFiles):
+    """A folder that cannot remove some of its files."""
+
+    stuck = ""
+
+    async def delete(self, name: str) -> None:
+        """As Files.delete."""
+        if name == self.stuck:
+            raise OSError("stuck")
+        await super().delete(name)
+
+
+async def test_one_bad_file_does_not_keep_the_others(
+    stage: Stage, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_COLLECTED_AT_ONCE", 1)
+    alice = await stage.user("alice")
+    kept = [await uploaded(stage, alice, files) for _ in range(3)]
+    stage.clock.now += timedelta(days=2)
+    broken = Broken(tmp_path / "uploads")
+    broken.stuck = kept[0].id
+    while await collect(stage.ctx, broken):
+        pass
+    assert set(await stage.ctx.store.uploads([each.id for each in kept])) == {kept[0].id}
+    stage.clock.now += timedelta(hours=2)
+    while await collect(stage.ctx, files):
+        pass
+    assert await stage.ctx.store.uploads([kept[0].id]) == {}
+
+
 async def test_what_no_message_has_is_collected_after_a_day(
     stage: Stage, files: Files, tmp_path: Path
 ) -> None:
     alice = await stage.user("alice")
     await stage.group("c", "alice")
     loose, kept = await uploaded(stage, alice, files), await uploaded(stage, alice, files)
-    begun = await stage.do(alice, BeginUpload(file_name="never.txt"))
+    begun = await stage.do(alice, BeginUpload(file_name="never.txt", at_most=10))
     assert isinstance(begun, UploadReply)
     message = await sent(stage, alice, kept)
     stage.clock.now += timedelta(hours=23)
