@@ -55,6 +55,7 @@ from messaging.domain.events import (
 )
 from messaging.domain.ids import numeric
 from messaging.domain.models import Message, MessageView, Profile, Reaction, Status
+from messaging.domain.pages import Views
 from messaging.domain.replies import (
     Authenticated,
     ChangedMessage,
@@ -106,6 +107,14 @@ def _view(seen: MessageView) -> Payload:
     return _message(seen.message, seen.sender, seen.read_at)
 
 
+def _views(seen: Iterable[MessageView]) -> list[Payload]:
+    return seen.once(_all_views) if isinstance(seen, Views) else _all_views(seen)
+
+
+def _all_views(seen: Iterable[MessageView]) -> list[Payload]:
+    return [_view(one) for one in seen]
+
+
 def _ids(user_ids: Iterable[str]) -> list[int | str]:
     return [numeric(user_id) for user_id in user_ids]
 
@@ -122,7 +131,7 @@ def _joined(reply: Joined) -> Payload:
 
 
 def _page(page: HistoryPage) -> Payload:
-    return {"messages": [_view(seen) for seen in page.messages], "hasMore": page.has_more}
+    return {"messages": _views(page.messages), "hasMore": page.has_more}
 
 
 def _found(reply: Found) -> Payload:

@@ -23,6 +23,7 @@ from messaging.domain.models import (
     Profile,
     Reaction,
 )
+from messaging.domain.pages import Views
 
 Payload = dict[str, Any]
 
@@ -112,7 +113,11 @@ def view(seen: MessageView) -> Payload:
 
 
 def views(seen: Iterable[MessageView]) -> list[Payload]:
-    """Messages as they are read back."""
+    """Messages as they are read back. Not to be changed."""
+    return seen.once(_views) if isinstance(seen, Views) else _views(seen)
+
+
+def _views(seen: Iterable[MessageView]) -> list[Payload]:
     return [view(one) for one in seen]
 
 

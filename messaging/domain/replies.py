@@ -38,7 +38,8 @@ class Joined:
     """The conversation is watched.
 
     `messages` is a first page of what came before, oldest first; with `after` there may be more up to
-    `last_seq` than fit in it: then `missing` is true and the rest is loaded after it, page by page.
+    `last_seq` than fit in it: then `missing` is true and the rest is loaded after it, page by page. Up to
+    `last_rev` the messages show all changes.
     `online` is who is online there, the caller included, where the command asked for it.
     """
 
@@ -47,6 +48,7 @@ class Joined:
     has_more: bool = False
     missing: bool = False
     last_seq: int = 0
+    last_rev: int = 0
     online: tuple[str, ...] = ()
 
 

@@ -86,12 +86,21 @@ class Hub:
         return joining
 
     async def find_rev(self, joining: Joining, conversation_id: str) -> int:
-        """The last rev whose change need not be told to who is joining: the history shows it already."""
+        """The last rev whose change need not be told to who is joining: what is read of the conversation from
+        now on shows it already."""
         channel = self.channels.get(conversation_id)
         if channel is not None and channel.next_rev is None:
             tails = await self._ctx.store.tails([conversation_id])
             channel.start_at_rev(tails[conversation_id].last_rev)
         return joining.since_rev
+
+    def shown_rev(self, joining: Joining, conversation_id: str, last_rev: int) -> int:
+        """The same for one whose history shows all changes up to `last_rev`. It may be less than where the
+        channel starts, when somebody who joined at the same time saw more."""
+        channel = self.channels.get(conversation_id)
+        if channel is not None:
+            channel.start_at_rev(last_rev)
+        return min(joining.since_rev, last_rev)
 
     def finish_join(self, joining: Joining, conversation_id: str, position: Position) -> bool:
         """The history has been written up to `position`. False: read on from there, and finish again."""

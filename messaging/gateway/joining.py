@@ -49,11 +49,11 @@ class Join:
         self._reads = milliseconds(self._gateway.ctx.clock()) if alone else self._gateway.hub.reads_until()
         self._joining = joining = await self._gateway.hub.begin_join(self._session, self._conversation_id)
         try:
-            self._rev = await self._gateway.hub.find_rev(joining, self._conversation_id)
             outcome = await self._gateway.execute(self._session.actor, self._command)
             if not isinstance(outcome, Outcome) or not isinstance(outcome.reply, Joined):
                 raise TypeError("joining gives a Joined")
             joined = outcome.reply
+            self._rev = self._gateway.hub.shown_rev(joining, self._conversation_id, joined.last_rev)
             first = joined.messages[0].message.seq - 1 if joined.messages else joined.last_seq
             await self._gateway.recoveries.joined(self._session, self._conversation_id, first)
             await self._write(joined, ref, joining)

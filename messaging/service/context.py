@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, NamedTuple
 
@@ -17,14 +17,16 @@ from messaging.domain.events import (
     MessagesRead,
     PlaceChanged,
 )
-from messaging.domain.ids import SYSTEM_USER, IdSource
-from messaging.domain.models import SYSTEM, Conversation, Profile, Role
+from messaging.domain.ids import IdSource
+from messaging.domain.models import Conversation, Role
 from messaging.domain.replies import Reply
 from messaging.domain.values import dataclass
 from messaging.service.blocks import KnownBlocks
 from messaging.service.committer import Committer
 from messaging.service.hooks import Hooks
 from messaging.service.merging import Merging
+from messaging.service.pages import Pages
+from messaging.service.people import People
 from messaging.service.policy import Policy
 from messaging.service.ports import Census, Clock, Presence, RateLimits, Store, Tokens
 from messaging.service.ports_push import NoPushing, Pushing
@@ -34,7 +36,6 @@ from messaging.service.typing import Typists
 
 SEAT_SECONDS = 1.0
 """How long a membership may be taken for granted when no event says that it changed."""
-PROFILE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,56 +133,6 @@ class Seats:
             self._roles.forget((conversation_id, user_id))
 
 
-class People:
-    """Profiles as of at most ten seconds ago."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._profiles: Recent[str, Profile] = Recent(50_000, PROFILE_SECONDS)
-
-    async def find(self, user_ids: Collection[str]) -> Mapping[str, Profile]:
-        """A profile for each id; one that says no more than the id for users who are gone."""
-        found = {SYSTEM_USER: SYSTEM}
-        missing = []
-        for user_id in user_ids:
-            profile = self._profiles.get(user_id)
-            if profile is not None:
-                found[user_id] = profile
-            elif user_id not in found:
-                missing.append(user_id)
-        if missing:
-            found |= await self._load(missing)
-        return found
-
-    async def known(self, user_id: str) -> Profile | None:
-        """The profile of a user who exists."""
-        profile = self._profiles.get(user_id)
-        if profile is None:
-            user = (await self._store.users([user_id])).get(user_id)
-            profile = user.profile if user else None
-        if profile is not None:
-            self.note(profile)
-        return profile
-
-    def recent(self, user_id: str) -> Profile | None:
-        """The profile, if it was looked up a moment ago."""
-        return self._profiles.get(user_id)
-
-    def forget(self, user_id: str) -> None:
-        """The user is gone."""
-        self._profiles.forget(user_id)
-
-    def note(self, profile: Profile) -> None:
-        """This is the user's profile now."""
-        self._profiles.put(profile.id, profile)
-
-    async def _load(self, user_ids: list[str]) -> dict[str, Profile]:
-        users = await self._store.users(user_ids)
-        for user in users.values():
-            self.note(user.profile)
-        return {i: users[i].profile if i in users else Profile(id=i) for i in user_ids}
-
-
 class Nobody:
     """A Census where nobody can connect: before there is a gateway."""
 
@@ -209,6 +160,7 @@ class Context:
     blocks: KnownBlocks
     seats: Seats
     people: People
+    pages: Pages
     typists: Typists = field(default_factory=Typists)
     revocations: Revocations = field(default_factory=Revocations)
     census: Census = field(default_factory=Nobody)
@@ -232,6 +184,7 @@ def make_context(
 ) -> Context:
     """A context on these ports. `webhooks` are the types of what a webhook wants to be told."""
     ids = IdSource(clock)
+    people = People(store)
     return Context(
         store=store,
         presence=presence,
@@ -244,6 +197,7 @@ def make_context(
         hooks=Hooks(store, ids, clock, webhooks),
         blocks=KnownBlocks(store),
         seats=Seats(store),
-        people=People(store),
+        people=people,
+        pages=Pages(store, people),
         pushing=pushing or NoPushing(),
     )

@@ -44,6 +44,7 @@ from messaging.domain.models import (
 )
 from messaging.service.duties import Duties
 from messaging.service.finding import Finding
+from messaging.service.ports_ends import Ends
 from messaging.service.ports_forgetting import Forgetting
 from messaging.service.ports_inbox import Inbox
 from messaging.service.ports_moderation import Moderation
@@ -59,7 +60,9 @@ class StoreRefused(Exception):
     """The storage cannot be used as it is set up. The text says why, and how to mend it."""
 
 
-class Store(Duties, Finding, Forgetting, Inbox, Moderation, Retention, Subscriptions, Uploads, Protocol):
+class Store(
+    Duties, Ends, Finding, Forgetting, Inbox, Moderation, Retention, Subscriptions, Uploads, Protocol
+):
     """Keeps users, conversations, members, messages and reads; and what concerns one user alone.
 
     Every write is durable when its coroutine returns (MongoDB: w:majority and journalled; SQLite:

@@ -24,6 +24,7 @@ from messaging.domain.errors import (
 )
 from messaging.domain.events import Event, MessagesRead, Receipt
 from messaging.domain.models import Conversation, Kind, Message, ReadMark
+from messaging.domain.pages import End, Views
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import HistoryPage, Joined, Left, Marked
 from messaging.service.context import Context, Outcome, Read, Wish
@@ -75,6 +76,8 @@ async def load_history(ctx: Context, actor: Actor, command: LoadHistory) -> Outc
 
 async def history_page(ctx: Context, conversation: Conversation, command: LoadHistory) -> HistoryPage:
     """The page that a command asks for, permission aside."""
+    if command.before is None and command.after is None and not command.offset:
+        return await _last_page(ctx, conversation, command)
     messages, last_seq = await asyncio.gather(
         ctx.store.history(
             conversation.id,
@@ -92,6 +95,20 @@ async def history_page(ctx: Context, conversation: Conversation, command: LoadHi
         with_user=command.with_user,
         messages=await message_views(ctx, messages),
         has_more=_has_more(conversation, messages, last_seq, forward=command.after is not None),
+        last_seq=last_seq,
+    )
+
+
+async def _last_page(ctx: Context, conversation: Conversation, command: LoadHistory) -> HistoryPage:
+    end, views = await ctx.pages.last(conversation.id, command.limit)
+    messages = [view.message for view in views]
+    kept = end.conversation if end is not None else conversation
+    last_seq = max(end.last_seq if end is not None else 0, messages[-1].seq if messages else 0)
+    return HistoryPage(
+        conversation=conversation,
+        with_user=command.with_user,
+        messages=views,
+        has_more=_has_more(kept, messages, last_seq, forward=False),
         last_seq=last_seq,
     )
 
@@ -124,32 +141,39 @@ async def mark_conversation_read(ctx: Context, actor: Actor, command: MarkConver
 async def _joined(
     ctx: Context, actor: Actor, conversation: Conversation, command: JoinConversation
 ) -> Joined:
-    room, forward = conversation.id, command.after is not None
-    messages, last_seq, online = await asyncio.gather(
-        _before_joining(ctx, command),
-        _last_seq(ctx, room) if forward or command.limit == 0 else _zero(),  # else the messages tell
-        _online(ctx, actor, conversation, command),
+    before, online = await asyncio.gather(
+        _before_joining(ctx, command), _online(ctx, actor, conversation, command)
     )
-    last_seq = _end_of_history(messages, last_seq, command)
-    more = _has_more(conversation, messages, last_seq, forward=forward)
+    end, views = before
+    messages, forward = [view.message for view in views], command.after is not None
+    last_seq = _end_of_history(messages, end.last_seq, command)
+    more = _has_more(end.conversation, messages, last_seq, forward=forward)
     return Joined(
         conversation=conversation,
-        messages=await message_views(ctx, messages),
+        messages=views,
         has_more=more,
         missing=forward and more,
         last_seq=last_seq,
+        last_rev=end.last_rev,
         online=online,
     )
 
 
-async def _zero() -> int:
-    return 0
-
-
-async def _before_joining(ctx: Context, command: JoinConversation) -> Sequence[Message]:
-    if command.after is not None:
-        return await ctx.store.history(command.conversation_id, after=command.after, limit=MISSED_PAGE)
-    return await ctx.store.history(command.conversation_id, limit=command.limit) if command.limit else ()
+async def _before_joining(ctx: Context, command: JoinConversation) -> tuple[End, Views]:
+    """What came before, and where the conversation ended by then."""
+    where, after = command.conversation_id, command.after
+    if after is None:
+        end, views = await ctx.pages.last(where, command.limit)
+        if end is None:
+            raise RoomNotFound  # it was deleted meanwhile
+        return end, views
+    end = await ctx.pages.end(where)
+    if end is None:
+        raise RoomNotFound
+    if after >= end.last_seq:
+        return end, Views()
+    missed = await ctx.store.history(where, after=after, limit=MISSED_PAGE)
+    return end, Views(await message_views(ctx, missed))
 
 
 async def _last_seq(ctx: Context, conversation_id: str) -> int:
@@ -166,8 +190,8 @@ async def _online(
 def _end_of_history(messages: Sequence[Message], last_seq: int, command: JoinConversation) -> int:
     """The seq behind which live messages begin for who joins.
 
-    The messages and `last_seq` were read at the same time, in any order: what only the latter knows of is
-    live, unless it is missing between full pages and then still to be read.
+    `last_seq` was read first. What only that knows of is live, unless it is missing between full pages and
+    then still to be read.
     """
     if command.after is None:
         return messages[-1].seq if messages else last_seq if command.limit == 0 else 0

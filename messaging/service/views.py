@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 from messaging.domain.models import (
     Conversation,
@@ -15,25 +14,15 @@ from messaging.domain.models import (
     MemberView,
     Message,
     MessageView,
-    ReadMark,
 )
 from messaging.service.context import Context
+from messaging.service.pages import viewed
 from messaging.service.policy import MAX_SHOWN_MEMBERS
 
 _AT_ONCE = 10
 """How many runs of messages are read at a time."""
 _NEAR = 50
 """Marks of this many messages in between are read rather than asked for apart."""
-
-
-def first_read(message: Message, marks: Collection[ReadMark]) -> datetime | None:
-    """When anybody but its sender had first read a message."""
-    if not marks:
-        return None
-    return min(
-        (m.at for m in marks if m.after < message.seq <= m.seq and m.reader_id != message.sender_id),
-        default=None,
-    )
 
 
 async def message_views(ctx: Context, messages: Sequence[Message]) -> tuple[MessageView, ...]:
@@ -44,9 +33,7 @@ async def message_views(ctx: Context, messages: Sequence[Message]) -> tuple[Mess
         messages[0].conversation_id, after=messages[0].seq - 1, up_to=messages[-1].seq
     )
     people = await ctx.people.find({message.sender_id for message in messages})
-    return tuple(
-        MessageView(message=m, sender=people[m.sender_id], read_at=first_read(m, marks)) for m in messages
-    )
+    return viewed(messages, marks, people)
 
 
 async def scattered_views(ctx: Context, messages: Sequence[Message]) -> tuple[MessageView, ...]:

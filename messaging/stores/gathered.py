@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Membership, Profile, User
+from messaging.domain.pages import End
 from messaging.service.ports import Store
 
 MAX_TOGETHER = 500
 """How many questions go into one."""
-_MAX_MEMBERSHIPS = 50
+_MAX_LOOKS = 50
 """The same where each may take a look of its own."""
 
 K = TypeVar("K")
@@ -39,8 +41,9 @@ class _Gathered:
         self._blocks: _Together[str, frozenset[str]] = _Together(self._ask_blocks)
         self._profiles: _Together[Profile, bool] = _Together(self._put_users)
         self._seen: _Together[tuple[str, datetime], None] = _Together(self._set_last_seen)
-        self._memberships: _Together[str, Sequence[Membership]] = _Together(
-            self._ask_memberships, _MAX_MEMBERSHIPS
+        self._memberships: _Together[str, Sequence[Membership]] = _Together(self._ask_memberships, _MAX_LOOKS)
+        self._ends: _Together[Mapping[str, int | None], Mapping[str, End]] = _Together(
+            self._ask_ends, _MAX_LOOKS
         )
 
     def __getattr__(self, operation: str) -> Any:
@@ -74,6 +77,12 @@ class _Gathered:
         """As Store.memberships."""
         return await self._memberships.ask(user_id)
 
+    async def ends(self, after: Mapping[str, int | None]) -> Mapping[str, End]:
+        """As Store.ends."""
+        if len(after) > _MAX_LOOKS:
+            return await self._store.ends(after)
+        return await self._ends.ask(after)
+
     async def _ask_users(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, User]]:
         users = await self._store.users({user_id for user_ids in wanted for user_id in user_ids})
         return [{user_id: users[user_id] for user_id in user_ids if user_id in users} for user_ids in wanted]
@@ -98,6 +107,23 @@ class _Gathered:
             return [await self._store.memberships(user_ids[0])]
         found = await self._store.memberships_of(set(user_ids))
         return [found.get(user_id, ()) for user_id in user_ids]
+
+    async def _ask_ends(self, wanted: Sequence[Mapping[str, int | None]]) -> Sequence[Mapping[str, End]]:
+        after: dict[str, int | None] = {}
+        for where, seq in (each for asked in wanted for each in asked.items()):
+            known = after.get(where)
+            after[where] = known if seq is None else seq if known is None else min(seq, known)
+        found = await self._store.ends(after)
+        return [
+            {where: _past(found[where], seq) for where, seq in asked.items() if where in found}
+            for asked in wanted
+        ]
+
+
+def _past(end: End, seq: int | None) -> End:
+    """The same with no other marks than those that were asked for."""
+    marks = tuple(mark for mark in end.marks if seq is not None and mark.seq > seq)
+    return end if len(marks) == len(end.marks) else replace(end, marks=marks)
 
 
 class _Together(Generic[K, V]):

@@ -65,6 +65,7 @@ from messaging.stores.mongodb_documents import (
     with_zone,
 )
 from messaging.stores.mongodb_duties import MongoDuties
+from messaging.stores.mongodb_ends import MongoEnds
 from messaging.stores.mongodb_forgetting import MongoForgetting
 from messaging.stores.mongodb_inbox import INBOX_INDEXES
 from messaging.stores.mongodb_moderation import MODERATION_INDEXES, MongoModeration
@@ -81,6 +82,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 
 class MongoStore(
     MongoDuties,
+    MongoEnds,
     MongoFinding,
     MongoForgetting,
     MongoModeration,

@@ -42,6 +42,7 @@ from messaging.stores import sqlite_changes as changes
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
 from messaging.stores.sqlite_duties import SqliteDuties
+from messaging.stores.sqlite_ends import SqliteEnds
 from messaging.stores.sqlite_finding import SqliteFinding
 from messaging.stores.sqlite_forgetting import SqliteForgetting
 from messaging.stores.sqlite_inbox import SqliteInbox
@@ -57,6 +58,7 @@ __all__ = ["DatabaseRefused", "SqliteStore"]
 
 class SqliteStore(
     SqliteDuties,
+    SqliteEnds,
     SqliteFinding,
     SqliteForgetting,
     SqliteInbox,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -19,6 +19,7 @@ from messaging.domain.commands import (
 )
 from messaging.domain.errors import ClientError, Unavailable
 from messaging.domain.models import Appended, Draft, Kind, Message
+from messaging.domain.pages import End
 from messaging.gateway import session as module
 from messaging.gateway import sign_in
 from messaging.gateway.farewell import SHUTDOWN, SLOW, UNSIGNED
@@ -61,10 +62,20 @@ class Gated(SqliteStore):
     ) -> Sequence[Message]:
         """As Store.history; the gate is behind the look."""
         found = await super().history(conversation_id, before=before, after=after, offset=offset, limit=limit)
+        await self._pass()
+        return found
+
+    async def ends(self, after: Mapping[str, int | None]) -> Mapping[str, End]:
+        """As Store.ends; where there are no messages, no other look is taken."""
+        found = await super().ends(after)
+        if not any(end.last_seq for end in found.values()):
+            await self._pass()
+        return found
+
+    async def _pass(self) -> None:
         if self.held < self.holding:
             self.held += 1
             await self.looking.wait()
-        return found
 
 
 @asynccontextmanager

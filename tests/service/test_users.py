@@ -12,7 +12,7 @@ from messaging.domain.errors import AuthFailed, PermissionDenied, UserNotFound
 from messaging.domain.models import Profile
 from messaging.domain.replies import Authenticated, UserList, UserReply
 from messaging.service import users
-from messaging.service.context import People
+from messaging.service.people import People
 from messaging.stores.sqlite import SqliteStore
 from messaging.tokens import mint
 from tests.stage import SECRET, Stage, service, staged
