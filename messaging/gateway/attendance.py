@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
+from messaging.domain.arrivals import Arrival
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event, RoomEntered, RoomLeft
 from messaging.domain.models import Conversation, Profile
@@ -25,6 +26,8 @@ from messaging.service.context import Context
 from messaging.service.ports import ONLINE
 
 _RETRY_SECONDS = 1.0
+_TOGETHER_SECONDS = 0.1
+"""Those whose grace ends within so long of each other are gone at the same time."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Attendance:
         self._tasks = tasks
         self._publish = publish
         self._grace_seconds = grace_seconds
-        self._after_grace = Paced(grace_seconds)
+        self._after_grace = Paced(grace_seconds, together=_TOGETHER_SECONDS)
         self._wanted: Counter[tuple[str, str]] = Counter()
         """How many sessions (or followers) of a user are in a place."""
         self._rooms: dict[tuple[str, str], tuple[Conversation, Profile]] = {}
@@ -129,8 +132,17 @@ class Attendance:
         else:
             self._told.discard(key)
             crossed = await self._ctx.presence.leave(place, user_id)
+        arrival = self._arrival(user_id) if place == ONLINE else None
         if crossed:
-            await self._insist(lambda: self._tell(key, entered=entering))
+            await self._insist(lambda: self._tell(key, arrival, entered=entering))
+
+    def _arrival(self, user_id: str) -> Arrival | None:
+        """What was read of a user who has just come."""
+        follower = self._hub.followers.get(user_id)
+        if follower is None:
+            return None
+        arrival, follower.arrival = follower.arrival, None
+        return arrival
 
     async def _insist(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Tell those whom it concerns, as soon as the storage says who they are."""
@@ -141,11 +153,12 @@ class Attendance:
                 logger.warning("presence cannot be told yet: %s", error.message)
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _tell(self, key: tuple[str, str], *, entered: bool) -> None:
+    async def _tell(self, key: tuple[str, str], arrival: Arrival | None, *, entered: bool) -> None:
         place, user_id = key
-        if place == ONLINE:
-            tell = presence.came_online if entered else presence.went_offline
-            self._publish(await tell(self._ctx, user_id))
+        if place == ONLINE and entered:
+            self._publish(await presence.came_online(self._ctx, user_id, arrival))
+        elif place == ONLINE:
+            await self._tell_offline(user_id)
         elif key in self._rooms:
             conversation, user = self._rooms[key]
             await self._tell_room(conversation, user, entered=entered)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from messaging.domain.arrivals import Arrival
 from messaging.domain.events import MessageChange, MessageSent, MessagesRead, UnreadChanged
 from messaging.domain.models import Kind, Member, Membership, Position
 from messaging.gateway.paced import Errand
@@ -131,6 +132,8 @@ class Follower:
         self.inbox = Inbox()
         self.hidden: frozenset[str] = frozenset()
         """Users whom this one does not see come, go or type: one of the two has blocked the other."""
+        self.arrival: Arrival | None = None
+        """What was read when they came, until it was told that they are here."""
         self._clock = clock
         self._tell = tell
         self._returned = returned

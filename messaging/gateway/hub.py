@@ -160,20 +160,23 @@ class Hub:
             self._drop_standing(follower, conversation_id)
 
     async def _load(self, follower: Follower) -> None:
-        # First of all: what comes from now on is news to clients, who may have listed what was before.
-        position = await self._personal.position(follower.user_id)
-        await self._bus.subscribe(user_topic(follower.user_id))
-        follower.hidden = await self._ctx.store.blocked_with(follower.user_id)
-        memberships = await self._ctx.store.memberships(follower.user_id)
-        if self.followers.get(follower.user_id) is not follower:
+        user_id, position = follower.user_id, None
+        heard = self._bus.subscribe(user_topic(user_id))
+        if not (isinstance(heard, asyncio.Future) and heard.done()):
+            # First of all: what comes from now on is news to clients, who may have listed what was before.
+            position = await self._personal.position(user_id)
+            await heard
+        arrival = (await self._ctx.store.arrivals([user_id]))[user_id]
+        if self.followers.get(user_id) is not follower:
             return  # the user is gone again
-        subscribed = [self._stand(follower, membership) for membership in memberships]
-        await asyncio.gather(*subscribed)
+        follower.hidden, follower.arrival = arrival.blocked, arrival
+        if arrival.memberships:
+            await asyncio.gather(*(self._stand(follower, each) for each in arrival.memberships))
         for standing in list(follower.standings.values()):
             if standing.channel.last_seq > standing.known_seq:  # own messages among these were not counted
                 await self._look_again(follower, standing)
         follower.loaded()
-        self._personal.begin(follower, position)
+        self._personal.begin(follower, arrival.position if position is None else position)
 
     async def _look_again(self, follower: Follower, standing: Standing) -> None:
         membership = await self._ctx.store.membership(standing.conversation.id, follower.user_id)

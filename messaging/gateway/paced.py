@@ -30,10 +30,16 @@ class Errand:
 
 
 class Paced:
-    """Does each errand `seconds` after it was given, or as soon after that as its turn comes."""
+    """Does each errand `seconds` after it was given, or as soon after that as its turn comes.
 
-    def __init__(self, seconds: float) -> None:
+    Those that are due within `together` seconds after the last ones were done are done with each other: what
+    they ask for then goes into one question.
+    """
+
+    def __init__(self, seconds: float, *, together: float = 0.0) -> None:
         self._seconds = seconds
+        self._together = together
+        self._resting_until = 0.0
         self._errands: deque[Errand] = deque()
         self._timer: asyncio.Handle | None = None
 
@@ -43,7 +49,7 @@ class Paced:
         errand = Errand(loop.time() + self._seconds, work)
         self._errands.append(errand)
         if self._timer is None:
-            self._timer = loop.call_at(errand.due, self._run)
+            self._timer = loop.call_at(max(errand.due, self._resting_until), self._run)
         return errand
 
     def _run(self) -> None:
@@ -54,9 +60,10 @@ class Paced:
             if work is not None:
                 done += 1
                 work()
+        self._resting_until = now + self._together
         if not self._errands:
             self._timer = None
         elif done == AT_ONCE:
             self._timer = loop.call_soon(self._run)
         else:
-            self._timer = loop.call_at(self._errands[0].due, self._run)
+            self._timer = loop.call_at(max(self._errands[0].due, self._resting_until), self._run)

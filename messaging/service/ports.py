@@ -44,6 +44,7 @@ from messaging.domain.models import (
 )
 from messaging.service.duties import Duties
 from messaging.service.finding import Finding
+from messaging.service.ports_arrivals import Arrivals
 from messaging.service.ports_ends import Ends
 from messaging.service.ports_forgetting import Forgetting
 from messaging.service.ports_inbox import Inbox
@@ -61,7 +62,17 @@ class StoreRefused(Exception):
 
 
 class Store(
-    Duties, Ends, Finding, Forgetting, Inbox, Moderation, Retention, Subscriptions, Uploads, Protocol
+    Arrivals,
+    Duties,
+    Ends,
+    Finding,
+    Forgetting,
+    Inbox,
+    Moderation,
+    Retention,
+    Subscriptions,
+    Uploads,
+    Protocol,
 ):
     """Keeps users, conversations, members, messages and reads; and what concerns one user alone.
 

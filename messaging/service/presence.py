@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
+from messaging.domain.arrivals import Arrival
 from messaging.domain.commands import Actor, GetStatus, ListContacts, ListOnlineUsers, SetStatus
 from messaging.domain.errors import ClientError, UserNotFound
 from messaging.domain.events import PresenceChanged
@@ -105,10 +107,14 @@ async def is_visible(ctx: Context, user_id: str) -> bool:
     return ctx.policy.presence and (await _user(ctx, user_id)).status is not Status.OFFLINE
 
 
-async def came_online(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
-    """What is told when a user's first connection, over all processes, has come."""
-    user = await _user(ctx, user_id)
-    return await changed(ctx, user.profile, before=Status.OFFLINE, after=user.status)
+async def came_online(
+    ctx: Context, user_id: str, arrival: Arrival | None = None
+) -> tuple[PresenceChanged, ...]:
+    """What is told when a user's first connection, over all processes, has come; `arrival` where that was
+    read just now."""
+    arrival = arrival or (await ctx.store.arrivals([user_id]))[user_id]
+    user = arrival.user or User(profile=Profile(id=user_id))
+    return await _crossed(ctx, user, arrival.memberships, Status.OFFLINE, user.status)
 
 
 async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
@@ -116,11 +122,12 @@ async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...
 
     Nobody saw an invisible one: nothing shows that they were here.
     """
-    user = await _user(ctx, user_id)
+    arrival = (await ctx.store.arrivals([user_id]))[user_id]
+    user = arrival.user or User(profile=Profile(id=user_id))
     if user.status is Status.OFFLINE:
         return ()
     await _keep_last_seen(ctx, user_id)
-    return await changed(ctx, user.profile, before=user.status, after=Status.OFFLINE)
+    return await _crossed(ctx, user, arrival.memberships, user.status, Status.OFFLINE)
 
 
 async def changed(
@@ -130,11 +137,20 @@ async def changed(
     if before is after or not ctx.policy.presence:
         return ()
     memberships = await ctx.store.memberships(profile.id)
+    return await _crossed(ctx, User(profile=profile), memberships, before, after)
+
+
+async def _crossed(
+    ctx: Context, user: User, memberships: Sequence[Membership], before: Status, after: Status
+) -> tuple[PresenceChanged, ...]:
+    """The same where it is known what the user is a member of."""
+    if before is after or not ctx.policy.presence:
+        return ()
     now = ctx.clock()
     if Status.OFFLINE in (before, after):
-        await _keep_hook(ctx, profile.id, after, now)
+        await _keep_hook(ctx, user.profile.id, after, now)
     event = PresenceChanged(
-        user=profile,
+        user=user.profile,
         status=after,
         crossed=Status.OFFLINE in (before, after),
         last_seen=now if after is Status.OFFLINE else None,

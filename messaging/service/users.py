@@ -20,10 +20,16 @@ async def sign_in(ctx: Context, token: str) -> Identity:
     """
     identity = await ctx.tokens.verify(token)
     ctx.revocations.check(identity)
-    known = await ctx.people.known(identity.profile.id)
+    user_id = identity.profile.id
+    recent = ctx.people.recent(user_id)
+    known = await ctx.people.known(user_id) if recent is None else recent
     profile = _merged(known, identity.profile)
     if profile != known:
-        profile = await _keep(ctx, identity.profile)
+        if recent is not None:  # it may be some seconds old
+            user = (await ctx.store.users([user_id])).get(user_id)
+            profile = _merged(user.profile if user else None, identity.profile)
+        await ctx.store.put_user(profile)
+        ctx.people.note(profile)
     return replace(identity, profile=profile)
 
 
@@ -70,15 +76,6 @@ async def ensure_users(ctx: Context, actor: Actor, user_ids: Collection[str]) ->
         if not actor.service:
             raise UserNotFound
         await ctx.store.put_user(Profile(id=user_id))
-
-
-async def _keep(ctx: Context, told: Profile) -> Profile:
-    """Store what a token says on top of what is stored now: what was known may be some seconds old."""
-    user = (await ctx.store.users([told.id])).get(told.id)
-    profile = _merged(user.profile if user else None, told)
-    await ctx.store.put_user(profile)
-    ctx.people.note(profile)
-    return profile
 
 
 def _merged(known: Profile | None, told: Profile) -> Profile:

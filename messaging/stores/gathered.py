@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
+from messaging.domain.arrivals import Arrival
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Membership, Profile, User
 from messaging.domain.pages import End
@@ -21,6 +22,8 @@ from messaging.service.ports import Store
 
 MAX_TOGETHER = 500
 """How many questions go into one."""
+PACE_SECONDS = 0.005
+"""How long after one question the next one is asked, where there are many."""
 _MAX_LOOKS = 50
 """The same where each may take a look of its own."""
 
@@ -42,6 +45,9 @@ class _Gathered:
         self._profiles: _Together[Profile, bool] = _Together(self._put_users)
         self._seen: _Together[tuple[str, datetime], None] = _Together(self._set_last_seen)
         self._memberships: _Together[str, Sequence[Membership]] = _Together(self._ask_memberships, _MAX_LOOKS)
+        self._arrivals: _Together[tuple[str, ...], Mapping[str, Arrival]] = _Together(
+            self._ask_arrivals, _MAX_LOOKS
+        )
         self._ends: _Together[Mapping[str, int | None], Mapping[str, End]] = _Together(
             self._ask_ends, _MAX_LOOKS
         )
@@ -77,6 +83,12 @@ class _Gathered:
         """As Store.memberships."""
         return await self._memberships.ask(user_id)
 
+    async def arrivals(self, user_ids: Collection[str]) -> Mapping[str, Arrival]:
+        """As Store.arrivals."""
+        if len(user_ids) > _MAX_LOOKS:
+            return await self._store.arrivals(user_ids)
+        return await self._arrivals.ask(tuple(user_ids))
+
     async def ends(self, after: Mapping[str, int | None]) -> Mapping[str, End]:
         """As Store.ends."""
         if len(after) > _MAX_LOOKS:
@@ -108,6 +120,10 @@ class _Gathered:
         found = await self._store.memberships_of(set(user_ids))
         return [found.get(user_id, ()) for user_id in user_ids]
 
+    async def _ask_arrivals(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, Arrival]]:
+        found = await self._store.arrivals({user_id for user_ids in wanted for user_id in user_ids})
+        return [{user_id: found[user_id] for user_id in user_ids} for user_ids in wanted]
+
     async def _ask_ends(self, wanted: Sequence[Mapping[str, int | None]]) -> Sequence[Mapping[str, End]]:
         after: dict[str, int | None] = {}
         for where, seq in (each for asked in wanted for each in asked.items()):
@@ -127,7 +143,11 @@ def _past(end: End, seq: int | None) -> End:
 
 
 class _Together(Generic[K, V]):
-    """Asks one kind of question, about many keys at once, one after the other."""
+    """Asks one kind of question, about many keys at once, one after the other.
+
+    Nobody who asks alone waits for others. But where some have come while a question was under way, the next
+    is asked `PACE_SECONDS` after that one at the earliest: more come until then, and each question costs.
+    """
 
     def __init__(
         self, ask_all: Callable[[Sequence[K]], Awaitable[Sequence[V]]], at_most: int = MAX_TOGETHER
@@ -146,9 +166,13 @@ class _Together(Generic[K, V]):
         return future
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                next_at = loop.time() + PACE_SECONDS
                 await self._ask_next()
+                if self._waiting and (rest := next_at - loop.time()) > 0:
+                    await asyncio.sleep(rest)
         finally:
             self._asking = None
 

@@ -44,6 +44,7 @@ from messaging.domain.models import (
     User,
 )
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
+from messaging.stores.mongodb_arrivals import MongoArrivals
 from messaging.stores.mongodb_base import NotAReplicaSet, answering
 from messaging.stores.mongodb_changes import Changes
 from messaging.stores.mongodb_conversations import Conversations
@@ -81,6 +82,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 
 
 class MongoStore(
+    MongoArrivals,
     MongoDuties,
     MongoEnds,
     MongoFinding,
@@ -268,8 +270,10 @@ class MongoStore(
         query = {"conversationId": conversation_id, "userId": user_id}
         return next(iter((await self._memberships(query)).get(user_id, ())), None)
 
-    async def _memberships(self, query: Document) -> dict[str, list[Membership]]:
-        members = await self._members.find(query).to_list()
+    async def _memberships(self, query: Document) -> Mapping[str, Sequence[Membership]]:
+        return await self._whole(await self._members.find(query).to_list(), query)
+
+    async def _whole(self, members: Sequence[Stored], query: Document) -> Mapping[str, Sequence[Membership]]:
         ids = {each["conversationId"] for each in members}
         if not ids:
             return {}

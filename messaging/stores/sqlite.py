@@ -41,6 +41,7 @@ from messaging.domain.models import (
 from messaging.stores import sqlite_changes as changes
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_writes as writes
+from messaging.stores.sqlite_arrivals import SqliteArrivals
 from messaging.stores.sqlite_duties import SqliteDuties
 from messaging.stores.sqlite_ends import SqliteEnds
 from messaging.stores.sqlite_finding import SqliteFinding
@@ -57,6 +58,7 @@ __all__ = ["DatabaseRefused", "SqliteStore"]
 
 
 class SqliteStore(
+    SqliteArrivals,
     SqliteDuties,
     SqliteEnds,
     SqliteFinding,

@@ -19,7 +19,7 @@ class SqliteInbox(SqliteBase):
     """`Inbox` (messaging.service.ports_inbox)."""
 
     async def inbox_positions(self, user_ids: Collection[str]) -> Mapping[str, int]:
-        return await self._read(_positions, user_ids)
+        return await self._read(positions_of, user_ids)
 
     async def add_notifications(self, notes: Sequence[tuple[str, Notification]]) -> Sequence[Kept]:
         return await self._write(_add, notes)
@@ -51,7 +51,7 @@ class SqliteInbox(SqliteBase):
 # --- jobs --------------------------------------------------------------------------------------------------
 
 
-def _positions(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, int]:
+def positions_of(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, int]:
     found = db.execute(
         "SELECT * FROM inboxes WHERE user_id IN (SELECT value FROM json_each(?))", (rows.json_list(user_ids),)
     )

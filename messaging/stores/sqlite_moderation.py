@@ -39,10 +39,10 @@ class SqliteModeration(SqliteBase):
         return await self._read(_between, one, other)
 
     async def blocked_with(self, user_id: str) -> frozenset[str]:
-        return (await self._read(_with, [user_id])).get(user_id, frozenset())
+        return (await self._read(blocks_of, [user_id])).get(user_id, frozenset())
 
     async def blocked_with_each(self, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        return await self._read(_with, user_ids)
+        return await self._read(blocks_of, user_ids)
 
     async def add_report(self, report: Report, *, hooks: Sequence[Hook] = ()) -> Report:
         return await self._write(_add_report, report, hooks)
@@ -95,7 +95,7 @@ def _between(db: sqlite3.Connection, one: str, other: str) -> bool:
     return _find(db, one, other) is not None or _find(db, other, one) is not None
 
 
-def _with(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+def blocks_of(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
     found = db.execute(
         """
         SELECT user_id, blocked_id FROM blocks WHERE user_id IN (SELECT value FROM json_each(?1))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import pytest
 
 from messaging.dialects.base import Frame
+from messaging.domain.arrivals import Arrival
 from messaging.domain.commands import (
     Actor,
     ChangeConversation,
@@ -19,7 +20,7 @@ from messaging.domain.commands import (
 )
 from messaging.domain.errors import Unavailable
 from messaging.domain.events import MemberAdded, MessageSent, MessagesRead
-from messaging.domain.models import Identity, Membership, Position, Profile
+from messaging.domain.models import Identity, Position, Profile
 from messaging.gateway import comparison
 from messaging.gateway.farewell import UNAVAILABLE
 from messaging.service import handlers
@@ -45,8 +46,8 @@ class Moody(SqliteStore):
             raise Unavailable
         return await super().positions(user_id, device)
 
-    async def memberships(self, user_id: str) -> Sequence[Membership]:
-        found = await super().memberships(user_id)
+    async def arrivals(self, user_ids: Collection[str]) -> Mapping[str, Arrival]:
+        found = await super().arrivals(user_ids)
         if self.afterwards is not None:
             afterwards, self.afterwards = self.afterwards, None
             await afterwards()

@@ -42,3 +42,15 @@ async def test_an_errand_is_not_done_before_its_time_whatever_was_due_earlier() 
     errands.add(lambda: done.append(loop.time()))
     await until(lambda: len(done) == 2)
     assert done[1] - given >= 0.05 - 0.001
+
+
+async def test_what_is_due_soon_after_others_is_done_together() -> None:
+    loop, errands = asyncio.get_running_loop(), Paced(0.01, together=0.1)
+    done: list[float] = []
+    for _ in range(5):
+        errands.add(lambda: done.append(loop.time()))
+        await asyncio.sleep(0.015)  # each would be done before the next one is given
+    await until(lambda: len(done) == 5)
+    first, *others = done
+    assert others[0] - first >= 0.1 - 0.001
+    assert others[-1] - others[0] < 0.05

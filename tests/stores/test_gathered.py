@@ -1,0 +1,46 @@
+"""What many ask at the same time goes into few questions; who asks alone waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from messaging.domain.models import Profile, User
+from messaging.stores.gathered import PACE_SECONDS, gathered
+from messaging.stores.sqlite import SqliteStore
+
+
+class Asked(SqliteStore):
+    """A store that remembers when it was asked for how many users."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.asked: list[tuple[float, int]] = []
+        self.begun = asyncio.Event()
+
+    async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
+        self.begun.set()
+        self.asked.append((asyncio.get_running_loop().time(), len(user_ids)))
+        return await super().users(user_ids)
+
+
+async def test_who_comes_while_one_asks_waits_for_others_and_who_comes_alone_does_not() -> None:
+    store = Asked()
+    await store.open()
+    try:
+        together = gathered(store)
+        await store.put_users([Profile(id=f"u{number}") for number in range(3)])
+        first = asyncio.ensure_future(together.users(["u0"]))
+        await store.begun.wait()
+        others = [asyncio.ensure_future(together.users([f"u{number}"])) for number in (1, 2)]
+        found = await asyncio.gather(first, *others)
+        assert [list(each) for each in found] == [["u0"], ["u1"], ["u2"]]
+        (one, _), (next_one, _) = store.asked
+        assert [number for _, number in store.asked] == [1, 2]
+        assert next_one - one >= PACE_SECONDS - 0.001
+        loop = asyncio.get_running_loop()
+        asking = loop.time()
+        await together.users(["u0"])
+        assert store.asked[-1][0] - asking < PACE_SECONDS
+    finally:
+        await store.close()
