@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import socket
 import struct
+import sys
 import termios
 import zlib
 from collections.abc import Callable, Iterable
@@ -34,6 +35,8 @@ _NO_STATUS, _ABNORMAL = 1005, 1006
 _UNSAYABLE = {0, 1004, _NO_STATUS, _ABNORMAL, 1015}
 """Close codes that may not stand in a frame."""
 _MAX_REASON_BYTES = 123
+_BYTES_ACKED, _TCP_INFO_BYTES = 120, 128
+"""Where Linux's `tcp_info` has `tcpi_bytes_acked`, and where that ends."""
 _READ_BUFFER_BYTES = 65_536
 _TURN_BYTES = 65_536
 """More than this does not wait for the end of a turn."""
@@ -74,6 +77,17 @@ def untaken(tcp: asyncio.Transport) -> int:
     with contextlib.suppress(OSError):
         waiting: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
         return tcp.get_write_buffer_size() + waiting
+    return 0
+
+
+def taken(tcp: asyncio.Transport) -> int:
+    """How many bytes the peer's system has ever confirmed; 0 where that cannot be told."""
+    sock = tcp.get_extra_info("socket")
+    if sock is None or tcp.is_closing() or not hasattr(socket, "TCP_INFO"):
+        return 0
+    with contextlib.suppress(OSError):
+        known = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        return int.from_bytes(known[_BYTES_ACKED:_TCP_INFO_BYTES], sys.byteorder)
     return 0
 
 
@@ -348,10 +362,20 @@ class Line:
             sever(self._tcp)
         elif not self._tcp.is_closing():
             self.flush()
-            patience = STUCK_SECONDS if self._tcp.get_write_buffer_size() else LINGER_SECONDS
+            behind = self._tcp.get_write_buffer_size()
             said = struct.pack("!H", code) + reason.encode()[:_MAX_REASON_BYTES]
             self._tcp.write(_frame(_CLOSE, said))
-            self._cut = self._loop.call_later(patience, sever, self._tcp)
+            if behind:
+                self._cut = self._loop.call_later(STUCK_SECONDS, self._cut_if_stuck, taken(self._tcp))
+            else:
+                self._cut = self._loop.call_later(LINGER_SECONDS, sever, self._tcp)
+
+    def _cut_if_stuck(self, before: int) -> None:
+        """Who has begun to read again may come to the goodbye, which lies behind all that it had not read."""
+        if taken(self._tcp) == before:
+            sever(self._tcp)
+        else:
+            self._cut = self._loop.call_later(LINGER_SECONDS - STUCK_SECONDS, sever, self._tcp)
 
     def answer_goodbye(self) -> None:
         """The peer said goodbye first, or something that cannot be read: so do we."""

@@ -10,6 +10,7 @@ import pytest
 
 from messaging.dialects.base import Frame
 from messaging.gateway import farewell
+from messaging.transports import line
 from messaging.transports.connection import Connection
 from messaging.transports.handshake import Limits
 from tests.transports.connections import Recorder, Start, gone, joined
@@ -52,6 +53,22 @@ async def test_a_client_that_never_reads_is_closed_as_too_slow_and_cut_within_a_
     await asyncio.wait_for(gone(server, farewell.SLOW), 1.0)
     # Also for the kernel, which would go on for minutes to offer what was not read.
     await eventually(lambda: not client.established, 1.0)
+
+
+async def test_who_reads_again_soon_enough_comes_to_the_goodbye(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "LINGER_SECONDS", 5.0)  # this machine may have other things to do
+    server, client = await start(Limits(max_queued_bytes=100_000, max_queued_frames=10**9), slow=True)
+    connection, sink = server.one
+    while not sink.farewells:
+        for _ in range(100):
+            connection.write("x" * 1000)
+        await asyncio.sleep(0)
+    for _ in range(100):
+        assert (await client.until(TEXT)).payload
+    await asyncio.sleep(line.STUCK_SECONDS + 0.1)
+    assert await client.ended() == farewell.SLOW.code
 
 
 async def test_history_does_not_count_and_comes_in_order_before_what_is_live(start: Start) -> None:

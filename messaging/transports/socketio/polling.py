@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from aiohttp import web
 
-from messaging.transports.line import STUCK_SECONDS, sever, untaken
+from messaging.transports.line import STUCK_SECONDS, sever, taken, untaken
 from messaging.transports.socketio import packets
 
 READ_SECONDS = 20.0
@@ -85,12 +85,12 @@ class HttpPoll(Poll):
 
     def cut(self) -> None:
         tcp = self._request.transport
-        if tcp is not None and (waiting := untaken(tcp)):
-            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._cut, tcp, waiting)
+        if tcp is not None and untaken(tcp):
+            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._cut, tcp, taken(tcp))
 
-    def _cut(self, tcp: asyncio.Transport, waiting: int) -> None:
+    def _cut(self, tcp: asyncio.Transport, before: int) -> None:
         """Only where nothing moves: others may use the connection, if it is a proxy's."""
-        if untaken(tcp) == waiting:
+        if untaken(tcp) and taken(tcp) == before:
             sever(tcp)
 
 
