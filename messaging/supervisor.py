@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import shutil
@@ -36,6 +37,10 @@ PORT_SECONDS = 5.0
 """How long the workers of a supervisor that was killed may hold the port."""
 CANNOT_START = 2
 """The exit code of a process whose settings, port or storage cannot be used."""
+_FOLDERS = "messaging-workers-"
+_LEFT_SECONDS = 60.0
+"""A folder is not cleared so soon after it was touched: its supervisor may be about to lock it, or the
+workers of one that was killed to end."""
 _MAX_PATH_BYTES = 80
 """Unix sockets have short names; the worker's own comes behind the folder's."""
 
@@ -63,15 +68,33 @@ def supervise(settings: Settings, workers: int) -> int:
 
 @contextmanager
 def meeting_place() -> Iterator[Path]:
-    """A folder for the workers' sockets that nobody else can look into."""
+    """A folder for the workers' sockets that nobody else can look into, locked as long as it is in use."""
     parent = tempfile.gettempdir()
     if len(os.fsencode(parent)) > _MAX_PATH_BYTES:
         parent = "/tmp"  # noqa: S108 - mkdtemp makes it safe
-    folder = Path(tempfile.mkdtemp(prefix="messaging-", dir=parent))
+    for left in Path(parent).glob(f"{_FOLDERS}*"):
+        _clear(left)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=parent))
+    opened = os.open(folder, os.O_RDONLY)
     try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(opened)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a supervisor that was killed has left; not what is in use, another user's, or new."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            known = os.fstat(opened)
+            if known.st_uid == os.getuid() and time.time() - known.st_mtime > _LEFT_SECONDS:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(opened)
 
 
 def await_port(host: str, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -66,6 +67,25 @@ def test_a_port_on_which_somebody_listens_is_not_shared_and_one_that_is_left_is_
         leaves.start()
         await_port("127.0.0.1", port)
         leaves.join()
+
+
+def test_what_a_killed_supervisor_left_is_cleared_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, young, foreign = (
+        tmp_path / f"messaging-{name}" for name in ("workers-a", "workers-b", "uploads-1")
+    )
+    for folder in (left, young, foreign):
+        folder.mkdir()
+        (folder / "0").touch()
+    for folder in (left, foreign):
+        os.utime(folder, (0, 0))
+    with meeting_place() as used:
+        os.utime(used, (0, 0))
+        with meeting_place() as other:
+            assert sorted(tmp_path.iterdir()) == sorted([foreign, young, used, other])
+    assert sorted(tmp_path.iterdir()) == sorted([foreign, young])
 
 
 def test_nobody_else_looks_into_the_meeting_place(monkeypatch: pytest.MonkeyPatch) -> None:
