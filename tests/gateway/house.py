@@ -40,7 +40,7 @@ def clock() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Return when the condition holds; fail when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  conditions of many kinds, none with an event
