@@ -84,6 +84,11 @@ class PollingCarrier:
     async def open(cls, http: aiohttp.ClientSession, base: str) -> Self:
         return cls(http, base)
 
+    @property
+    def sid(self) -> str:
+        """Of the session, once its first answer was received."""
+        return self._query["sid"]
+
     async def send(self, packet: str | bytes) -> None:
         await self._ask("POST", packet)
 

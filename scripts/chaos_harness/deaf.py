@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
+from scripts.chaos_harness.by_hand import ANSWER_SECONDS
 from scripts.chaos_harness.people import token
 from tests.transports.rfc6455 import TEXT, RawClient
 
@@ -29,5 +30,5 @@ async def deaf(url: str, user: str, *, plain: bool) -> AsyncIterator[socket.sock
 
 
 async def _hear(client: RawClient, text: str) -> None:
-    while text not in (await client.until(TEXT)).payload.decode():
+    while text not in (await client.until(TEXT, ANSWER_SECONDS)).payload.decode():
         pass

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from scripts.chaos_harness.checker import Fact, disorder, doubles, lost, phantom
 
@@ -22,6 +23,29 @@ async def until(condition: Callable[[], bool], seconds: float, what: str) -> Non
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+class Lateness:
+    """How late this process gets its turn, while somebody else has the core."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+
+    @asynccontextmanager
+    async def measured(self) -> AsyncIterator[Self]:
+        """Measured inside the block."""
+        task = asyncio.create_task(self._look())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _look(self) -> None:
+        while True:
+            asked = now()
+            await asyncio.sleep(0.01)
+            self.most = max(self.most, now() - asked - 0.01)
 
 
 def fact_of(message: Json) -> Fact:

@@ -116,10 +116,10 @@ class RawClient:
         """Without a goodbye."""
         self._writer.transport.abort()
 
-    async def next(self) -> Received | None:
+    async def next(self, seconds: float = SECONDS) -> Received | None:
         """The next frame; None where the connection has ended."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 first, size = await self._reader.readexactly(2)
                 if size >= 126:
                     size = int.from_bytes(await self._reader.readexactly(2 if size == 126 else 8))
@@ -127,9 +127,9 @@ class RawClient:
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
-    async def until(self, opcode: int) -> Received:
+    async def until(self, opcode: int, seconds: float = SECONDS) -> Received:
         """The next frame of a kind."""
-        while frame := await self.next():
+        while frame := await self.next(seconds):
             if frame.opcode == opcode:
                 return frame
         raise AssertionError("the connection ended first")
