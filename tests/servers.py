@@ -196,6 +196,7 @@ class MongoServer(Server):
     """A one-node replica set, journalled, so that transactions and `w: majority` mean what they say."""
 
     name = "mongod"
+    parameters: ClassVar[tuple[str, ...]] = ("diagnosticDataCollectionEnabled=false",)
 
     @property
     def url(self) -> str:
@@ -207,7 +208,8 @@ class MongoServer(Server):
         return [
             *(str(program("mongod")), "--dbpath", str(data), "--replSet", "rs0", "--oplogSize", "64"),
             *("--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet"),
-            *("--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--wiredTigerCacheSizeGB", "0.25"),
+            *(word for parameter in self.parameters for word in ("--setParameter", parameter)),
             # Every test has a database, of some seventy files. Dropped ones would stay open for ten minutes,
             # until mongod has more open than it may.
             *("--wiredTigerEngineConfigString", f"file_manager=({_CLOSED_SOON})"),
