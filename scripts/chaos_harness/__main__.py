@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import random
@@ -10,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.clients import NODE_SCRIPTS
 from tests.servers import program
 
 FAILED = 1
+AT_ONCE = 2
 
 
 def main() -> None:
@@ -40,8 +43,18 @@ def main() -> None:
 
 
 async def _try_all(promises: Sequence[Promise], size: Size, seed: int) -> list[dict[str, Any]]:
+    """Of `--quick`, two at a time, since most of the time they wait; but for those that are tried alone."""
     print(f"seed {seed}, {size}", flush=True)
-    return [await _try(promise, size, seed) for promise in promises]
+    places = asyncio.Semaphore(AT_ONCE if size is Size.QUICK else 1)
+
+    async def in_turn(promise: Promise) -> dict[str, Any]:
+        async with places:
+            return await _try(promise, size, seed)
+
+    beside = [promise for promise in promises if not promise.alone]
+    outcomes = await asyncio.gather(*map(in_turn, beside))
+    outcomes += [await _try(promise, size, seed) for promise in promises if promise.alone]
+    return sorted(outcomes, key=lambda outcome: list(PROMISES).index(outcome["name"]))
 
 
 async def _try(promise: Promise, size: Size, seed: int) -> dict[str, Any]:
@@ -68,8 +81,17 @@ async def verdict_of(promise: Promise, size: Size, seed: int) -> Verdict:
             try:
                 return await promise.attempt(trial)
             except Exception as failure:  # noqa: BLE001  what could not be tried to its end did not hold
-                complaint = f"{type(failure).__name__}: {failure}"
-                return Verdict(load="", faults="", figures={}, complaints=[complaint])
+                return Verdict(load="", faults="", figures={}, complaints=[_what_ended_it(failure)])
+
+
+def _what_ended_it(failure: Exception) -> str:
+    """What it was, and the way through the harness to it."""
+    ours = [
+        f"{Path(step.filename).name}:{step.lineno}"
+        for step in traceback.extract_tb(failure.__traceback__)
+        if "chaos_harness" in step.filename
+    ]
+    return f"{type(failure).__name__}: {failure} ({' › '.join(ours)})"
 
 
 def _options() -> argparse.Namespace:

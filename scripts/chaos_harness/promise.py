@@ -72,6 +72,8 @@ class Promise:
     name: str
     text: str
     attempt: Try
+    alone: bool = False
+    """Whether its limits are so short that nothing else may be tried beside it."""
 
 
 def at_most(complaints: list[str], what: str, value: float, limit: float) -> None:
