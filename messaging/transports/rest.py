@@ -39,6 +39,10 @@ REST = "rest"
 COOKIE = "access_token"
 READ_SECONDS = 20.0
 """How long a body may take to come in."""
+WRITE_SECONDS = 20.0
+"""How long a client may take nothing of what is written."""
+WRITE_BYTES = 64 * 1024
+"""How much is written at a time: a client that takes so much in `WRITE_SECONDS` is slow, and not gone."""
 _READING = ("GET", "HEAD")
 _ELSEWHERE = ("cross-site", "same-site")
 """What `Sec-Fetch-Site` says of requests that another site's page makes (W3C Fetch Metadata)."""
@@ -224,13 +228,17 @@ async def _write(response: web.StreamResponse, file: rest.Download) -> None:
     async for items in file.pages:
         await _write_text(response, file.writing.page(items))
     await _write_text(response, file.writing.end())
-    await response.write_eof()
+    async with asyncio.timeout(WRITE_SECONDS):
+        await response.write_eof()
 
 
 async def _write_text(response: web.StreamResponse, text: str) -> None:
-    """As bytes; each write is one chunk, and waits until the client has taken most of those before."""
-    if text:
-        await response.write(text.encode())
+    """As bytes; each write waits until the client has taken most of those before. TimeoutError for one that
+    takes nothing for so long."""
+    data = text.encode()
+    for start in range(0, len(data), WRITE_BYTES):
+        async with asyncio.timeout(WRITE_SECONDS):
+            await response.write(data[start : start + WRITE_BYTES])
 
 
 def _response(response: rest.Response) -> web.Response:
