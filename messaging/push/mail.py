@@ -1,28 +1,24 @@
 """Mail: brings letters to push services, several at once, each tried a few times; never more than a bound.
 
-One slow push service, or one user whose addresses answer slowly on purpose, holds up nobody else: of each
-user only two letters are under way at a time.
+One slow push service, or one user whose addresses answer slowly on purpose, holds up nobody else
+(`letters.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 from messaging.domain.pushing import Subscription
-from messaging.domain.values import dataclass
 from messaging.outgoing.client import Outgoing, OutgoingFailed, OutgoingRefused
 from messaging.push.keys import VapidKey
+from messaging.push.letters import Letter, Letters
 
 MAX_LETTERS = 5_000
-"""How many letters may wait; when there are more, the oldest are thrown away."""
+"""How many letters may wait; when there are more, the oldest of who has most of them are thrown away."""
 SENDERS = 16
 """How many are under way at a time."""
-_PER_USER = 2
-_LOOKED_AT = 200
-"""How many letters are looked at to find one whose user has none under way."""
 ATTEMPTS = 3
 _PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -31,16 +27,6 @@ _LIFE_SECONDS = 24 * 3600
 _GONE = frozenset({404, 410})
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """What is to be pushed to one browser."""
-
-    to: Subscription
-    payload: bytes
-    topic: str
-    attempt: int = 1
 
 
 Observe = Callable[[str], None]
@@ -64,8 +50,7 @@ class Mail:
         self._gone = gone
         self._observe = observe
         self._pause_seconds = pause_seconds
-        self._waiting: deque[Letter] = deque()
-        self._under_way: Counter[str] = Counter()
+        self._letters = Letters()
         self._later: set[asyncio.TimerHandle] = set()
         self._news = asyncio.Event()
         self._senders: list[asyncio.Task[None]] = []
@@ -87,43 +72,28 @@ class Mail:
 
     def post(self, letter: Letter) -> None:
         """Bring this letter, soon."""
-        if len(self._waiting) >= MAX_LETTERS:
-            self._waiting.popleft()
+        if len(self._letters) >= MAX_LETTERS:
+            self._letters.drop()
             self._observe("dropped")
-        self._waiting.append(letter)
+        self._letters.put(letter)
         self._news.set()
 
     async def _send_all(self) -> None:
         while True:
-            letter = self._next()
+            letter = self._letters.take()
             if letter is None:
                 self._news.clear()
                 await self._news.wait()
                 continue
-            self._under_way[letter.to.user_id] += 1
             try:
                 await self._send(letter)
             except Exception:
                 logger.exception("a push failed")
                 self._observe("failed")
             finally:
-                self._arrived(letter.to.user_id)
-
-    def _next(self) -> Letter | None:
-        for number, letter in enumerate(self._waiting):
-            if number >= _LOOKED_AT:
-                break
-            if self._under_way[letter.to.user_id] < _PER_USER:
-                del self._waiting[number]
-                return letter
-        return None
-
-    def _arrived(self, user_id: str) -> None:
-        self._under_way[user_id] -= 1
-        if self._under_way[user_id] <= 0:
-            del self._under_way[user_id]
-        if self._waiting:
-            self._news.set()
+                self._letters.done(letter)
+                if self._letters:
+                    self._news.set()
 
     async def _send(self, letter: Letter) -> None:
         try:

@@ -24,7 +24,8 @@ from messaging.outgoing.addresses import is_public
 from messaging.outgoing.client import Outgoing, OutgoingRefused, check_target
 from messaging.push import payload
 from messaging.push.keys import VapidKey, decoded, is_on_curve
-from messaging.push.mail import Letter, Mail, Observe
+from messaging.push.letters import Letter
+from messaging.push.mail import Mail, Observe
 from messaging.service.context import Context
 from messaging.service.ports import ONLINE
 

@@ -14,7 +14,8 @@ from messaging.domain.pushing import Subscription
 from messaging.outgoing.client import Outgoing
 from messaging.push import mail as module
 from messaging.push.keys import VapidKey, new_key, private_key
-from messaging.push.mail import Letter, Mail
+from messaging.push.letters import Letter
+from messaging.push.mail import Mail
 from tests.push.browsers import Browser, PushService, until, who
 
 SECRET, PUBLIC = new_key()
@@ -88,8 +89,9 @@ async def test_what_was_not_taken_is_tried_again_and_given_up_after_a_while(
     async with office(pushes.way()) as here:
         pushes.answers.append(web.Response(status=status, headers={"Retry-After": "0"}))
         here.post(bob)
-        await until(lambda: bob.heard)
+        await until(lambda: here.outcomes)
         assert here.outcomes == {"sent": 1}
+        assert bob.heard
         pushes.answers.extend(web.Response(status=status) for _ in range(3))
         here.post(bob)
         await until(lambda: here.outcomes["failed"])
