@@ -111,6 +111,8 @@ class Deliveries:
                 logger.warning("deliveries cannot be kept yet: %s", error.message)
                 for user_id, seq in cursors.items():
                     self._reached(conversation_id, user_id, seq)
+            except Exception:  # those of the other conversations must be kept all the same
+                logger.exception("deliveries in a conversation are lost")
             else:
                 for user_id, seq in cursors.items():
                     self._kept.put((conversation_id, user_id), seq)

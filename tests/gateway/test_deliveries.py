@@ -156,14 +156,17 @@ async def test_only_who_wrote_a_message_and_services_see_whom_it_has_reached(hou
 
 
 class Away(SqliteStore):
-    """A store that may refuse to keep deliveries."""
+    """A store that may refuse to keep deliveries, or those of one conversation."""
 
     away = False
+    broken = ""
 
-    async def mark_delivered(self, *args: Any, **named: Any) -> Any:
+    async def mark_delivered(self, conversation_id: str, *args: Any, **named: Any) -> Any:
         if self.away:
             raise Unavailable
-        return await super().mark_delivered(*args, **named)
+        if conversation_id == self.broken:
+            raise ValueError("a bug")
+        return await super().mark_delivered(conversation_id, *args, **named)
 
 
 async def test_deliveries_that_cannot_be_kept_are_kept_later() -> None:
@@ -181,3 +184,20 @@ async def test_deliveries_that_cannot_be_kept_are_kept_later() -> None:
         store.away = False
         await ticks(house)
         assert delivered(alice) == [("bob", 1)]
+
+
+async def test_what_goes_wrong_in_one_conversation_costs_no_other_its_deliveries() -> None:
+    store = Away(":memory:")
+    async with built(store=store) as house:
+        for where in ("1", "2"):
+            await house.one.do(PutConversation(conversation_id=where, member_ids=("alice", "bob")))
+        alice, bob = await house.one.connect("alice"), await house.one.connect("bob")
+        for client in (alice, bob):
+            for where in ("1", "2"):
+                await client.join(where)
+        store.broken = "1"
+        for where in ("1", "2"):
+            await alice.say(where)
+        await until(lambda: len(bob.messages) == 2)
+        await ticks(house, 3)
+        assert [told["conversationId"] for told in alice.of("message-delivered")] == ["2"]
