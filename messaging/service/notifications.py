@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from messaging.domain.commands import Actor, ListNotifications, MarkNotificationsRead, Notify
-from messaging.domain.errors import InvalidFormat, PermissionDenied
+from messaging.domain.errors import PermissionDenied
 from messaging.domain.events import Notified
 from messaging.domain.models import Conversation, Kept, Notification
 from messaging.domain.replies import NotificationList, NotificationReply, NotificationsMarked
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
+from messaging.service.listing import before
 from messaging.service.users import ensure_users
 
 GROUP_INVITE = "group_invite"
 """The type of the notification that an invitation is."""
 GROUP_ADDED = "group_added"
 """And of the one that somebody was added to a group."""
-_POSITION = re.compile(r"[1-9][0-9]{0,15}")
 
 
 async def notify(ctx: Context, actor: Actor, command: Notify) -> Outcome:
@@ -46,9 +45,8 @@ async def notify(ctx: Context, actor: Actor, command: Notify) -> Outcome:
 async def list_notifications(ctx: Context, actor: Actor, command: ListNotifications) -> Outcome:
     """A page of the user's notifications, the newest first."""
     await count_query(ctx, actor)
-    before = None if command.next is None else _position(command.next)
     found = await ctx.store.notifications(
-        actor.user_id, limit=command.limit + 1, before=before, unread=command.unread
+        actor.user_id, limit=command.limit + 1, before=before(command.next), unread=command.unread
     )
     page = tuple(found[: command.limit])
     return Outcome(
@@ -89,9 +87,3 @@ def _told(ctx: Context, user_ids: Sequence[str], kept: Sequence[Kept]) -> tuple[
         for user_id, each in zip(user_ids, kept, strict=True)
         if not each.repeated
     )
-
-
-def _position(text: str) -> int:
-    if not _POSITION.fullmatch(text):
-        raise InvalidFormat("This is not where a list went on.", field="next")
-    return int(text)

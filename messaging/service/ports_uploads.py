@@ -11,6 +11,9 @@ from typing import Protocol
 
 from messaging.domain.uploads import Attached, Upload
 
+KEY_BYTES = 32
+"""How long a shared key is."""
+
 
 class Uploads(Protocol):
     """What is known of uploads, and which messages they belong to. Durable as everything of a store is."""
@@ -49,7 +52,7 @@ class Uploads(Protocol):
         """Know of it no more."""
 
     async def shared_key(self, name: str) -> bytes:
-        """32 random bytes that are made at the first call, and the same for ever in all processes."""
+        """`KEY_BYTES` random bytes, made at the first call, and the same for ever in all processes."""
 
 
 class FileGone(Exception):

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from messaging.domain.commands import Actor, ListReports, ReportMessage
-from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied, RoomNotFound
+from messaging.domain.errors import InvalidFormat, MessageNotFound, PermissionDenied
 from messaging.domain.forgetting import NOBODY
-from messaging.domain.models import Author, Message
+from messaging.domain.models import Author
 from messaging.domain.moderation import Report, ReportView
-from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ReportList, ReportReply
 from messaging.service.context import Context, Outcome
 from messaging.service.hooks import MESSAGE_REPORTED
 from messaging.service.limits import count_query
-
-_ID = re.compile(r"[1-9][0-9]{0,15}")
+from messaging.service.listing import before
+from messaging.service.messages import found_message
 
 
 async def report_message(ctx: Context, actor: Actor, command: ReportMessage) -> Outcome:
     """Tell the operators of a message that the user can see. Again: nothing happens, the first one counts."""
     await count_query(ctx, actor)
-    message = await _seen(ctx, actor, command.message_id)
+    message, _ = await found_message(ctx, actor, command.message_id)
+    if message.deleted_at is not None:
+        raise MessageNotFound
     if message.sender_id == actor.user_id or message.author is Author.SYSTEM:
         raise InvalidFormat("Only what other users wrote can be reported.")
     wanted = Report(
@@ -47,8 +46,7 @@ async def list_reports(ctx: Context, actor: Actor, command: ListReports) -> Outc
     """A page of all reports, the newest first."""
     if not (actor.service or actor.admin):
         raise PermissionDenied("Only a service or an administrator may do this.")
-    before = None if command.next is None else _position(command.next)
-    found = await ctx.store.reports(limit=command.limit + 1, before=before)
+    found = await ctx.store.reports(limit=command.limit + 1, before=before(command.next))
     page = found[: command.limit]
     people = await ctx.people.find({user for each in page for user in (each.sender_id, each.reporter_id)})
     views = tuple(
@@ -60,21 +58,3 @@ async def list_reports(ctx: Context, actor: Actor, command: ListReports) -> Outc
         for each in page
     )
     return Outcome(reply=ReportList(reports=views, next=str(page[-1].id) if len(found) > len(page) else None))
-
-
-async def _seen(ctx: Context, actor: Actor, message_id: int) -> Message:
-    message = await ctx.store.message(message_id)
-    if message is None or message.deleted_at is not None:
-        raise MessageNotFound
-    seat = await ctx.seats.find(message.conversation_id, actor.user_id)
-    try:
-        permit(Action.READ, seat.conversation, seat.role, service=actor.service)
-    except RoomNotFound:
-        raise MessageNotFound from None
-    return message
-
-
-def _position(text: str) -> int:
-    if not _ID.fullmatch(text):
-        raise InvalidFormat("This is not where a list went on.", field="next")
-    return int(text)

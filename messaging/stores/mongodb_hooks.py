@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from messaging.domain.models import Hook
+from messaging.service.hooks import MESSAGE_CREATED
 from messaging.stores.mongodb_documents import Document, Stored, message_from
-
-_MESSAGE_CREATED: Final = "message.created"
 
 
 async def insert_hooks(
@@ -57,7 +56,7 @@ def message_hook_from(document: Stored) -> Hook:
     return Hook(
         id=message.id,
         lane=message.conversation_id,
-        type=_MESSAGE_CREATED,
+        type=MESSAGE_CREATED,
         at=message.created_at,
         message_id=message.id,
         message=message,

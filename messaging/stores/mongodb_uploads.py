@@ -11,10 +11,9 @@ from pymongo import ASCENDING, DeleteOne, IndexModel, ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.uploads import Attached, Upload
+from messaging.service.ports_uploads import KEY_BYTES
 from messaging.stores.mongodb_base import MongoBase, answering
 from messaging.stores.mongodb_documents import Document, Stored
-
-KEY_BYTES: Final = 32
 
 UPLOAD_INDEXES: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     "uploadRecords": (

@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from messaging.domain.models import Hook
+from messaging.service.hooks import MESSAGE_CREATED
 from messaging.stores import sqlite_rows as rows
-
-_MESSAGE_CREATED = "message.created"
 
 
 def keep(db: sqlite3.Connection, hooks: Sequence[Hook]) -> None:
@@ -68,7 +67,7 @@ def _message_hook_of(row: sqlite3.Row) -> Hook:
     return Hook(
         id=message.id,
         lane=message.conversation_id,
-        type=_MESSAGE_CREATED,
+        type=MESSAGE_CREATED,
         at=message.created_at,
         message_id=message.id,
         message=message,

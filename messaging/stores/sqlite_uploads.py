@@ -8,10 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from messaging.domain.uploads import Attached, Upload
+from messaging.service.ports_uploads import KEY_BYTES
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
-
-KEY_BYTES = 32
 
 
 class SqliteUploads(SqliteBase):

@@ -16,6 +16,7 @@ from messaging.chores import Chore
 from messaging.domain.models import Conversation, ConversationView, Hook, MessageView
 from messaging.outgoing.client import Outgoing, OutgoingFailed, OutgoingRefused
 from messaging.service.context import Context
+from messaging.service.hooks import CONVERSATION_CREATED, CONVERSATION_UPDATED
 from messaging.service.views import conversation_view, message_views
 from messaging.webhooks import payload
 from messaging.webhooks.lanes import MAX_REMEMBERED, Lanes, in_order, is_hopeless, pause_seconds
@@ -192,7 +193,7 @@ class Deliveries:
 
 def _is_about(hook: Hook) -> bool:
     """Whether what is told is how a conversation is now."""
-    return hook.type in ("conversation.created", "conversation.updated")
+    return hook.type in (CONVERSATION_CREATED, CONVERSATION_UPDATED)
 
 
 def _now() -> float:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from messaging.domain.models import Hook
+from messaging.service.hooks import CONVERSATION_CREATED
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 GIVE_UP_AFTER = timedelta(days=3)
 """What is older than this when a try fails is tried no more."""
 MAX_REMEMBERED = 10_000
-CONVERSATION_CREATED = "conversation.created"
 
 
 def pause_seconds(failures: int, longest: float = LONGEST_PAUSE_SECONDS) -> float:

@@ -17,10 +17,9 @@ from messaging import __version__
 from messaging.dialects import shapes
 from messaging.dialects.shapes import Payload
 from messaging.domain.models import Conversation, ConversationView, Hook, Kind, MessageView
+from messaging.service.hooks import CONVERSATION_CREATED
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning of one
-MESSAGE_CREATED = "message.created"
-CONVERSATION_CREATED = "conversation.created"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,8 @@ def test_whatever_comes_no_letter_is_stuck_or_given_out_twice(steps: list[tuple[
             case "drop":
                 letters.drop()
                 count = max(0, count - 1)
+            case _:
+                pass
         assert len(letters) == count
         assert all(sum(o.to.user_id == u for o in out) <= PER_USER for u in "abc")
     for each in out:
