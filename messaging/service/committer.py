@@ -1,8 +1,10 @@
 """Group commit: sends that arrive while a write is on its way go together in the next one.
 
 A conversation has one write under way at a time, in which all of its drafts go that wait; a few writes for
-different conversations may be under way together, so that none waits for another's. Fifty clients that send
-at once share a few writes. Drafts of one conversation are written in the order in which `append` was called.
+different conversations may be under way together, where there is enough for them. What is less waits for
+the write that is under way, unless that takes long: a write costs more than what is in it. Fifty clients
+that send at once share a few writes. Drafts of one conversation are written in the order in which `append`
+was called.
 
 Whoever was answered often sends again at once. So where a write of a few messages of one conversation is
 done and others wait behind it, those who are being answered get a moment to be in the next write, too: else
@@ -23,6 +25,10 @@ MAX_BATCH = 500
 """How many messages go into one write, at the most."""
 MAX_WRITES = 3
 """How many writes are under way together, at the most."""
+ENOUGH = 8
+"""For each write that is under way, so many drafts must wait for another one to begin beside it."""
+PATIENCE_SECONDS = 0.005
+"""After so long nobody waits any more for a write that is under way."""
 FEW = 8
 """Up to so many messages, all together, are worth a moment."""
 MOMENT_SECONDS = 0.005
@@ -49,7 +55,10 @@ class Committer:
         self._busy: set[str] = set()
         """Conversations of which a write is under way, or which are given a moment."""
         self._writes: set[asyncio.Task[None]] = set()
+        self._began = 0.0
+        """When the last write began."""
         self._beginning: asyncio.Handle | None = None
+        self._patience: asyncio.Handle | None = None
         self._moments: dict[str, _Moment] = {}
         self._skip = self._skipped = 0
 
@@ -68,16 +77,39 @@ class Committer:
             if self._writes:
                 await asyncio.wait(list(self._writes))
             await asyncio.sleep(0)
+        if self._patience is not None:
+            self._patience.cancel()
         await asyncio.sleep(0)  # what is told is told in the turn after
 
     def _begin(self) -> None:
         """Begin to write what may be written now."""
         self._beginning = None
         while self._waiting and len(self._writes) < MAX_WRITES and (batch := self._take()):
+            if self._is_worth_waiting(batch):
+                self._waiting = batch + self._waiting
+                break
+            self._began = asyncio.get_running_loop().time()
             self._busy.update(draft.conversation_id for draft, _ in batch)
             task = asyncio.create_task(self._write(batch), name="committer")
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
+
+    def _is_worth_waiting(self, batch: Batch) -> bool:
+        """Whether a write that is under way will soon be done, and this is too little for one beside it."""
+        if len(batch) >= ENOUGH * len(self._writes):
+            return False
+        loop = asyncio.get_running_loop()
+        until = self._began + PATIENCE_SECONDS
+        if loop.time() >= until:
+            return False
+        if self._patience is None:
+            self._patience = loop.call_at(until, self._lose_patience)
+        return True
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._beginning is None:
+            self._begin()
 
     def _take(self) -> Batch:
         batch: Batch = []

@@ -86,6 +86,42 @@ async def test_a_few_conversations_are_written_together_and_no_more(store: Gated
     assert sorted(content for content, _ in told) == list("01234")
 
 
+async def test_little_waits_for_the_write_that_is_under_way(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    told.give(committer, "1", "c")
+    await until(lambda: store.batches == [["1"]])
+    told.give(committer, "2", "d")
+    told.give(committer, "3", "e")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert store.batches == [["1"]]
+    store.gate.set()
+    await until(lambda: len(told) == 3)
+    assert store.batches == [["1"], ["2", "3"]]
+    await committer.close()
+
+
+async def test_where_enough_waits_another_write_begins_beside_the_first(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    told.give(committer, "first", "c")
+    await until(lambda: store.batches == [["first"]])
+    for number in range(module.ENOUGH):
+        told.give(committer, str(number), "d")
+    await until(lambda: len(store.batches) == 2)
+    assert len(store.batches[1]) == module.ENOUGH
+    store.gate.set()
+    await committer.close()
+    assert len(told) == module.ENOUGH + 1
+
+
 async def test_who_is_answered_and_sends_again_at_once_is_in_the_next_write(store: Gated) -> None:
     committer, told = Committer(store), Outcomes()
     store.gate.clear()
