@@ -354,6 +354,15 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Whose message stands where in a conversation."""
+
+    id: int
+    seq: int
+    sender_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipts:
     """Up to which seq of a conversation a member has received, and up to which they have read."""
 

@@ -3,14 +3,14 @@
 A message counts as delivered when it was written to one of a user's connections, and that connection answered
 afterwards: a command, or a pong. A fan-out does nothing for it: twice a second, what channels have told since
 is noted for those who watch them, who are asked (with a ping) where conversations are small enough for
-receipts; all that was answered goes to the store together, one call per conversation. In larger
+receipts; all that was answered goes to the store together. In larger
 conversations nobody is asked, and what is known is kept more rarely.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from messaging.domain.errors import ClientError
@@ -29,6 +29,8 @@ TICK_SECONDS = 0.5
 """How often what was told is noted, and what was answered kept."""
 _RARELY = 60
 """After how many ticks what is known of large conversations is kept."""
+_TOGETHER = 200
+"""Of how many conversations it is kept in one call."""
 _REMEMBERED, _REMEMBERED_SECONDS = 100_000, 3_600.0
 
 logger = logging.getLogger(__name__)
@@ -104,15 +106,31 @@ class Deliveries:
 
     async def _keep(self, reached: Mapping[str, Mapping[str, int]]) -> None:
         """Keep what was answered, and tell the authors; what cannot be kept now, the next time."""
-        for conversation_id, cursors in reached.items():
+        conversation_ids = list(reached)
+        for start in range(0, len(conversation_ids), _TOGETHER):
+            chunk = {each: reached[each] for each in conversation_ids[start : start + _TOGETHER]}
             try:
-                self._publish(await delivered(self._ctx, conversation_id, cursors))
+                self._publish(await delivered(self._ctx, chunk))
             except ClientError as error:
                 logger.warning("deliveries cannot be kept yet: %s", error.message)
-                for user_id, seq in cursors.items():
-                    self._reached(conversation_id, user_id, seq)
-            except Exception:  # those of the other conversations must be kept all the same
-                logger.exception("deliveries in a conversation are lost")
+                self._put_back(chunk)
+            except Exception:  # a bug: those of other conversations are kept all the same
+                if len(chunk) == 1:
+                    logger.exception("deliveries in a conversation are lost")
+                else:
+                    for each in chunk:
+                        await self._keep({each: chunk[each]})
             else:
-                for user_id, seq in cursors.items():
-                    self._kept.put((conversation_id, user_id), seq)
+                for place, seq in _places(chunk):
+                    self._kept.put(place, seq)
+
+    def _put_back(self, reached: Mapping[str, Mapping[str, int]]) -> None:
+        for (conversation_id, user_id), seq in _places(reached):
+            self._reached(conversation_id, user_id, seq)
+
+
+def _places(reached: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[tuple[str, str], int]]:
+    """Conversation and user, and up to where it has reached them."""
+    for conversation_id, cursors in reached.items():
+        for user_id, seq in cursors.items():
+            yield (conversation_id, user_id), seq

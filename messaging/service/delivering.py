@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from messaging.domain.commands import Actor, ListReceipts
 from messaging.domain.errors import PermissionDenied
 from messaging.domain.events import Delivery, MessagesDelivered
-from messaging.domain.models import Conversation, Kind, Message
+from messaging.domain.models import Conversation, Kind, Written
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ReceiptList
 from messaging.service.context import Context, Outcome
@@ -37,28 +36,36 @@ async def list_receipts(ctx: Context, actor: Actor, command: ListReceipts) -> Ou
     )
 
 
-async def delivered(
-    ctx: Context, conversation_id: str, cursors: Mapping[str, int]
-) -> tuple[MessagesDelivered, ...]:
-    """Keep up to which seq users have received there; what their authors are told of it.
+async def delivered(ctx: Context, reached: Mapping[str, Mapping[str, int]]) -> list[MessagesDelivered]:
+    """Keep up to which seq of which conversations users have received; what authors are told of it.
 
-    Two calls to the store, however many users there are. Nobody is told in conversations with too many
-    members for receipts.
+    Three calls to the store, however many conversations and users there are. Nobody is told in conversations
+    with too many members for receipts.
     """
-    conversation = await ctx.seats.conversation(conversation_id)
-    if conversation is None:
-        return ()
-    before = await ctx.store.mark_delivered(conversation_id, cursors, at=ctx.clock())
-    if not before or not pushes_deliveries(ctx, conversation):
-        return ()
+    raised = await ctx.store.mark_delivered(reached, at=ctx.clock())
+    conversations = await ctx.store.conversations_among(raised) if raised else {}
+    pushed = [
+        each for each in raised if each in conversations and pushes_deliveries(ctx, conversations[each])
+    ]
+    stretches = {each: _stretch(raised[each], reached[each]) for each in pushed}
+    written = await ctx.store.authors(stretches) if stretches else {}
+    told: list[MessagesDelivered] = []
+    for conversation_id, messages in written.items():
+        by_author: dict[str, list[Delivery]] = {}
+        for author, delivery in _deliveries(messages, raised[conversation_id], reached[conversation_id]):
+            by_author.setdefault(author, []).append(delivery)
+        conversation, now = conversations[conversation_id], ctx.clock()
+        told += [
+            MessagesDelivered(user_id=author, conversation=conversation, deliveries=tuple(each), at=now)
+            for author, each in by_author.items()
+        ]
+    return told
+
+
+def _stretch(before: Mapping[str, int], cursors: Mapping[str, int]) -> tuple[int, int]:
+    """Past which seq and up to which one messages are newly received there."""
     last = max(cursors[user_id] for user_id in before)
-    first = max(min(before.values()), last - _WINDOW)
-    messages = await ctx.store.history(conversation_id, after=first, limit=last - first)
-    by_author: dict[str, list[Delivery]] = {}
-    for author, delivery in _deliveries(messages, before, cursors):
-        by_author.setdefault(author, []).append(delivery)
-    told = MessagesDelivered(user_id="", conversation=conversation, deliveries=(), at=ctx.clock())
-    return tuple(replace(told, user_id=author, deliveries=tuple(each)) for author, each in by_author.items())
+    return max(min(before.values()), last - _WINDOW), last
 
 
 def pushes_deliveries(ctx: Context, conversation: Conversation) -> bool:
@@ -67,11 +74,11 @@ def pushes_deliveries(ctx: Context, conversation: Conversation) -> bool:
 
 
 def _deliveries(
-    messages: Sequence[Message], before: Mapping[str, int], cursors: Mapping[str, int]
+    messages: Sequence[Written], before: Mapping[str, int], cursors: Mapping[str, int]
 ) -> Iterator[tuple[str, Delivery]]:
     """For each user, the last newly received message of each other author."""
     for user_id, seq in before.items():
-        last: dict[str, Message] = {}
+        last: dict[str, Written] = {}
         for message in messages:
             if seq < message.seq <= cursors[user_id] and message.sender_id != user_id:
                 last[message.sender_id] = message

@@ -41,6 +41,7 @@ from messaging.domain.models import (
     Status,
     Tail,
     User,
+    Written,
 )
 from messaging.service.duties import Duties
 from messaging.service.finding import Finding
@@ -143,12 +144,18 @@ class Store(
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """The conversation, if there is one."""
 
+    async def conversations_among(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
+        """Those of these conversations that are there."""
+
     async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         """Remove a conversation with its members, messages and reads; whether it was there. `hooks` are kept
         if it was, and with its going."""
 
     async def member(self, conversation_id: str, user_id: str) -> Member | None:
         """A user's place in a conversation, if they are a member."""
+
+    async def roles(self, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
+        """The roles that users have in conversations, where they are members: by conversation and user."""
 
     async def members(
         self, conversation_id: str, *, limit: int, role: Role | None = None
@@ -263,10 +270,15 @@ class Store(
         """The first `limit` kept marks in these conversations that are later than `at`, the oldest first."""
 
     async def mark_delivered(
-        self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime
-    ) -> Mapping[str, int]:
-        """Raise up to which seq these users have received, each for itself; where it was before, of those
-        that were raised. Of two processes that raise one at the same time, both may say so."""
+        self, reached: Mapping[str, Mapping[str, int]], *, at: datetime
+    ) -> Mapping[str, Mapping[str, int]]:
+        """Raise up to which seq of which conversations these users have received, each for itself; where it
+        was before, of those that were raised. Of two processes that raise one at the same time, both may say
+        so."""
+
+    async def authors(self, stretches: Mapping[str, tuple[int, int]]) -> Mapping[str, Sequence[Written]]:
+        """Who wrote the messages past the first and up to the second seq of these conversations, by rising
+        seq; without conversations where there are none."""
 
     async def receipts(
         self, conversation_id: str, *, after: str | None = None, limit: int

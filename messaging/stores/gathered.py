@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from messaging.domain.arrivals import Arrival
 from messaging.domain.errors import Unavailable
-from messaging.domain.models import Membership, Profile, User
+from messaging.domain.models import Conversation, Membership, Profile, Role, User
 from messaging.domain.pages import End
 from messaging.service.ports import Store
 
@@ -26,6 +26,9 @@ PACE_SECONDS = 0.005
 """How long after one question the next one is asked, where there are many."""
 _MAX_LOOKS = 50
 """The same where each may take a look of its own."""
+
+Place = tuple[str, str]
+"""A conversation and a user."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -42,6 +45,8 @@ class _Gathered:
         self._users: _Together[tuple[str, ...], Mapping[str, User]] = _Together(self._ask_users)
         self._inboxes: _Together[tuple[str, ...], Mapping[str, int]] = _Together(self._ask_inboxes)
         self._blocks: _Together[str, frozenset[str]] = _Together(self._ask_blocks)
+        self._conversations: _Together[str, Conversation | None] = _Together(self._ask_conversations)
+        self._roles: _Together[tuple[Place, ...], Mapping[Place, Role]] = _Together(self._ask_roles)
         self._profiles: _Together[Profile, bool] = _Together(self._put_users)
         self._seen: _Together[tuple[str, datetime], None] = _Together(self._set_last_seen)
         self._memberships: _Together[str, Sequence[Membership]] = _Together(self._ask_memberships, _MAX_LOOKS)
@@ -60,6 +65,16 @@ class _Gathered:
         if len(user_ids) > MAX_TOGETHER:
             return await self._store.users(user_ids)
         return await self._users.ask(tuple(user_ids))
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        """As Store.conversation."""
+        return await self._conversations.ask(conversation_id)
+
+    async def roles(self, places: Collection[Place]) -> Mapping[Place, Role]:
+        """As Store.roles."""
+        if len(places) > 1:
+            return await self._store.roles(places)
+        return await self._roles.ask(tuple(places))
 
     async def put_user(self, profile: Profile) -> bool:
         """As Store.put_user."""
@@ -98,6 +113,14 @@ class _Gathered:
     async def _ask_users(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, User]]:
         users = await self._store.users({user_id for user_ids in wanted for user_id in user_ids})
         return [{user_id: users[user_id] for user_id in user_ids if user_id in users} for user_ids in wanted]
+
+    async def _ask_conversations(self, wanted: Sequence[str]) -> Sequence[Conversation | None]:
+        found = await self._store.conversations_among(set(wanted))
+        return [found.get(conversation_id) for conversation_id in wanted]
+
+    async def _ask_roles(self, wanted: Sequence[tuple[Place, ...]]) -> Sequence[Mapping[Place, Role]]:
+        found = await self._store.roles({place for places in wanted for place in places})
+        return [{place: found[place] for place in places if place in found} for places in wanted]
 
     async def _ask_inboxes(self, wanted: Sequence[tuple[str, ...]]) -> Sequence[Mapping[str, int]]:
         found = await self._store.inbox_positions({user_id for user_ids in wanted for user_id in user_ids})

@@ -37,7 +37,6 @@ from messaging.domain.models import (
     Position,
     Profile,
     ReadMark,
-    Receipts,
     Role,
     Status,
     Tail,
@@ -48,6 +47,7 @@ from messaging.stores.mongodb_arrivals import MongoArrivals
 from messaging.stores.mongodb_base import NotAReplicaSet, answering
 from messaging.stores.mongodb_changes import Changes
 from messaging.stores.mongodb_conversations import Conversations
+from messaging.stores.mongodb_deliveries import MongoDeliveries
 from messaging.stores.mongodb_devices import positions_from, raised_positions
 from messaging.stores.mongodb_documents import (
     INDEXES,
@@ -83,6 +83,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 
 class MongoStore(
     MongoArrivals,
+    MongoDeliveries,
     MongoDuties,
     MongoEnds,
     MongoFinding,
@@ -222,6 +223,12 @@ class MongoStore(
         found = await self._found_conversations.find_one({"_id": conversation_id})
         return conversation_from(found) if found else None
 
+    @answering
+    async def conversations_among(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
+        """See `Store.conversations_among`."""
+        found = self._found_conversations.find({"_id": {"$in": list(conversation_ids)}})
+        return {each["_id"]: conversation_from(each) async for each in found}
+
     async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Each of its steps has the client's timeout: there may be many messages."""
         with self._working():
@@ -239,6 +246,19 @@ class MongoStore(
         query = {"conversationId": conversation_id, "userId": user_id}
         found = await self._members.find_one(query)
         return member_from(found, await self._cursors.find_one(query)) if found else None
+
+    @answering
+    async def roles(self, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
+        """See `Store.roles`."""
+        if not places:
+            return {}
+        by_conversation: dict[str, list[str]] = {}
+        for conversation_id, user_id in places:
+            by_conversation.setdefault(conversation_id, []).append(user_id)
+        wanted = [{"conversationId": c, "userId": {"$in": users}} for c, users in by_conversation.items()]
+        shown = {"_id": False, "conversationId": True, "userId": True, "role": True}
+        found = self._members.find({"$or": wanted}, shown)
+        return {(each["conversationId"], each["userId"]): Role(each["role"]) async for each in found}
 
     @answering
     async def members(
@@ -452,42 +472,6 @@ class MongoStore(
         query = {"conversationId": conversation_id, "seq": {"$gt": after}, "after": {"$lt": up_to}}
         return [read_mark_from(each) async for each in self._read_marks.find(query)]
 
-    @answering
-    async def mark_delivered(
-        self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime
-    ) -> Mapping[str, int]:
-        """See `Store.mark_delivered`."""
-        given = dict(cursors)
-        if not given or not await self._existing([conversation_id]):
-            return {}
-        known = await self._seqs("deliveries", conversation_id, given)
-        raised = {user_id: seq for user_id, seq in given.items() if seq > known.get(user_id, 0)}
-        if raised:
-            changes = [_delivered(conversation_id, user_id, seq, at) for user_id, seq in raised.items()]
-            await self._database["deliveries"].bulk_write(changes, ordered=False)
-        return {user_id: known.get(user_id, 0) for user_id in raised}
-
-    @answering
-    async def receipts(
-        self, conversation_id: str, *, after: str | None = None, limit: int
-    ) -> Sequence[Receipts]:
-        """See `Store.receipts`."""
-        if limit <= 0:
-            return []
-        query: Document = {"conversationId": conversation_id, "userId": {"$gt": after or ""}}
-        found = self._members.find(query, {"userId": True}).sort("userId", 1).limit(limit)
-        user_ids = [each["userId"] async for each in found]
-        delivered = await self._seqs("deliveries", conversation_id, user_ids)
-        read = await self._seqs("cursors", conversation_id, user_ids)
-        return [_receipts(each, delivered.get(each, 0), read.get(each, 0)) for each in user_ids]
-
-    async def _seqs(
-        self, collection: str, conversation_id: str, user_ids: Collection[str]
-    ) -> Mapping[str, int]:
-        query = {"conversationId": conversation_id, "userId": {"$in": list(user_ids)}}
-        found = self._database[collection].find(query, {"userId": True, "seq": True})
-        return {each["userId"]: each["seq"] async for each in found}
-
     # invitations
 
     @answering
@@ -543,15 +527,6 @@ def _profile_change(profile: Profile) -> Document:
 
 async def _by(found: Any, key: str) -> dict[str, Document]:
     return {each[key]: each async for each in found}
-
-
-def _delivered(conversation_id: str, user_id: str, seq: int, at: datetime) -> UpdateOne:
-    place = {"conversationId": conversation_id, "userId": user_id}
-    return UpdateOne(place, {"$max": {"seq": seq, "at": at}}, upsert=True)
-
-
-def _receipts(user_id: str, delivered: int, read: int) -> Receipts:
-    return Receipts(user_id=user_id, delivered=max(delivered, read), read=read)
 
 
 def _membership(found: Stored, member: Member, end: Stored | None, own: Stored | None) -> Membership:

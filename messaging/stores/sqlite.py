@@ -37,6 +37,7 @@ from messaging.domain.models import (
     Status,
     Tail,
     User,
+    Written,
 )
 from messaging.stores import sqlite_changes as changes
 from messaging.stores import sqlite_reads as reads
@@ -117,11 +118,17 @@ class SqliteStore(
     async def conversation(self, conversation_id: str) -> Conversation | None:
         return await self._read(reads.conversation, conversation_id)
 
+    async def conversations_among(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
+        return await self._read(reads.conversations_among, tuple(conversation_ids))
+
     async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         return await self._write(writes.delete, conversation_id, hooks)
 
     async def member(self, conversation_id: str, user_id: str) -> Member | None:
         return await self._read(reads.member, conversation_id, user_id)
+
+    async def roles(self, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
+        return await self._read(reads.roles, tuple(places))
 
     async def members(
         self, conversation_id: str, *, limit: int, role: Role | None = None
@@ -202,9 +209,13 @@ class SqliteStore(
         return await self._read(reads.read_marks, conversation_id, after, up_to)
 
     async def mark_delivered(
-        self, conversation_id: str, cursors: Mapping[str, int], *, at: datetime
-    ) -> Mapping[str, int]:
-        return await self._write(writes.mark_delivered, conversation_id, dict(cursors), at)
+        self, reached: Mapping[str, Mapping[str, int]], *, at: datetime
+    ) -> Mapping[str, Mapping[str, int]]:
+        copied = {conversation_id: dict(cursors) for conversation_id, cursors in reached.items()}
+        return await self._write(writes.mark_delivered, copied, at)
+
+    async def authors(self, stretches: Mapping[str, tuple[int, int]]) -> Mapping[str, Sequence[Written]]:
+        return await self._read(reads.authors, dict(stretches))
 
     async def receipts(
         self, conversation_id: str, *, after: str | None = None, limit: int

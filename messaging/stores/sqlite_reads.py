@@ -17,6 +17,7 @@ from messaging.domain.models import (
     Role,
     Tail,
     User,
+    Written,
 )
 from messaging.stores import sqlite_rows as rows
 
@@ -48,6 +49,22 @@ def find_users(db: sqlite3.Connection, prefix: str, limit: int, after: str | Non
 def conversation(db: sqlite3.Connection, conversation_id: str) -> Conversation | None:
     row = db.execute("SELECT * FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
     return row and rows.conversation_of(row)
+
+
+def conversations_among(
+    db: sqlite3.Connection, conversation_ids: Collection[str]
+) -> Mapping[str, Conversation]:
+    found = db.execute(
+        "SELECT * FROM conversations WHERE id IN (SELECT value FROM json_each(?))",
+        (rows.json_list(conversation_ids),),
+    )
+    return {row["id"]: rows.conversation_of(row) for row in found}
+
+
+def roles(db: sqlite3.Connection, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
+    question = "SELECT role FROM members WHERE conversation_id = ? AND user_id = ?"
+    found = ((place, db.execute(question, place).fetchone()) for place in places)
+    return {place: Role(row["role"]) for place, row in found if row is not None}
 
 
 def member(db: sqlite3.Connection, conversation_id: str, user_id: str) -> Member | None:
@@ -230,6 +247,23 @@ def delivered(db: sqlite3.Connection, conversation_id: str, user_ids: Collection
         (conversation_id, rows.json_list(user_ids)),
     )
     return {row["user_id"]: row["seq"] for row in found}
+
+
+def authors(
+    db: sqlite3.Connection, stretches: Mapping[str, tuple[int, int]]
+) -> Mapping[str, Sequence[Written]]:
+    question = """
+        SELECT id, seq, sender_id FROM messages
+        WHERE conversation_id = ? AND seq > ? AND seq <= ? ORDER BY seq
+    """
+    found = {
+        conversation_id: [
+            Written(id=row["id"], seq=row["seq"], sender_id=row["sender_id"])
+            for row in db.execute(question, (conversation_id, after, up_to))
+        ]
+        for conversation_id, (after, up_to) in stretches.items()
+    }
+    return {conversation_id: each for conversation_id, each in found.items() if each}
 
 
 def receipts(

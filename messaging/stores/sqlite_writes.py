@@ -199,6 +199,13 @@ def _raise_cursor(
 
 
 def mark_delivered(
+    db: sqlite3.Connection, reached: Mapping[str, Mapping[str, int]], at: datetime
+) -> Mapping[str, Mapping[str, int]]:
+    raised = {each: _mark_delivered(db, each, cursors, at) for each, cursors in reached.items()}
+    return {conversation_id: before for conversation_id, before in raised.items() if before}
+
+
+def _mark_delivered(
     db: sqlite3.Connection, conversation_id: str, cursors: Mapping[str, int], at: datetime
 ) -> Mapping[str, int]:
     if reads.conversation(db, conversation_id) is None:

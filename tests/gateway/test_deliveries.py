@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -161,12 +162,12 @@ class Away(SqliteStore):
     away = False
     broken = ""
 
-    async def mark_delivered(self, conversation_id: str, *args: Any, **named: Any) -> Any:
+    async def mark_delivered(self, reached: Mapping[str, Mapping[str, int]], **named: Any) -> Any:
         if self.away:
             raise Unavailable
-        if conversation_id == self.broken:
+        if self.broken in reached:
             raise ValueError("a bug")
-        return await super().mark_delivered(conversation_id, *args, **named)
+        return await super().mark_delivered(reached, **named)
 
 
 async def test_deliveries_that_cannot_be_kept_are_kept_later() -> None:

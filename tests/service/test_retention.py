@@ -19,9 +19,9 @@ from messaging.domain.errors import PermissionDenied
 from messaging.domain.models import Role
 from messaging.domain.replies import ConversationList, ConversationReply, HistoryPage, Joined
 from messaging.service import retention
-from messaging.service.context import SEAT_SECONDS
 from messaging.service.policy import Policy
 from messaging.service.retention import retain
+from messaging.service.seats import SEAT_SECONDS
 from tests.stage import Stage, service, staged
 
 DAY = 24 * 3600

@@ -296,3 +296,14 @@ async def test_many_members_can_be_put_at_once(store: Store) -> None:
     assert list(await store.members("c", limit=5000)) == put
     assert await store.save(conversation("c", version=3), remove=[one.user_id for one in put[:2000]])
     assert len(await store.members("c", limit=5000)) == 1000
+
+
+async def test_conversations_and_roles_of_many_at_once(store: Store) -> None:
+    people = [member("alice", "d", role=Role.ADMIN), member("bob", "d")]
+    await store.save(conversation("d", name="D"), put=people)
+    found = await store.conversations_among(["c", "d", "nowhere"])
+    assert found == {"c": await store.conversation("c"), "d": await store.conversation("d")}
+    asked = [("d", "alice"), ("d", "bob"), ("d", "carol"), ("c", "alice"), ("nowhere", "alice")]
+    assert await store.roles(asked) == {("d", "alice"): Role.ADMIN, ("d", "bob"): Role.MEMBER}
+    assert await store.conversations_among([]) == {}
+    assert await store.roles([]) == {}
