@@ -14,7 +14,7 @@ from messaging.domain.events import (
     MemberRemoved,
     MessageSent,
 )
-from messaging.domain.models import Conversation, Kind, Tail
+from messaging.domain.models import Conversation, Kind, Membership, Tail
 from messaging.gateway.channel import Channel
 from messaging.gateway.follower import Follower
 from messaging.gateway.metrics import Metrics
@@ -33,6 +33,8 @@ _READS_AT_ONCE = 1_000
 _COMPARED_AT_ONCE = 500
 _FOLLOWERS_AT_ONCE = 50
 """How many users' memberships and cursors are compared each time: a thousand in a minute."""
+_FOLLOWERS_TOGETHER = 10
+"""Of how many of them the store is asked together: each may be in hundreds of conversations."""
 _READ_AT_ONCE = 200
 """Fewer than a client may have waiting for it, so that filling a gap sends nobody away."""
 
@@ -94,14 +96,17 @@ class Comparison:
         if not self._waiting:
             self._waiting = list(self._followers)
         turn, self._waiting = self._waiting[:_FOLLOWERS_AT_ONCE], self._waiting[_FOLLOWERS_AT_ONCE:]
-        for user_id in turn:
-            follower = self._followers.get(user_id)
-            if follower is not None and follower.settled:
-                await self._compare_follower(follower)
+        for start in range(0, len(turn), _FOLLOWERS_TOGETHER):
+            together = [each for each in turn[start : start + _FOLLOWERS_TOGETHER] if each in self._followers]
+            found = await self._ctx.store.memberships_of(together) if together else {}
+            for user_id, memberships in found.items():
+                follower = self._followers.get(user_id)
+                if follower is not None and follower.settled:
+                    await self._compare_follower(follower, memberships)
 
-    async def _compare_follower(self, follower: Follower) -> None:
+    async def _compare_follower(self, follower: Follower, memberships: Sequence[Membership]) -> None:
         """What concerns one user alone: conversations that they were added to, and how far they have read."""
-        for membership in await self._ctx.store.memberships(follower.user_id):
+        for membership in memberships:
             conversation_id = membership.conversation.id
             standing = follower.standings.get(conversation_id)
             if standing is None:

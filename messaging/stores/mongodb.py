@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from bson.codec_options import CodecOptions
 from pymongo import UpdateMany, UpdateOne
@@ -79,6 +79,8 @@ from messaging.stores.mongodb_uploads import UPLOAD_INDEXES, MongoUploads
 __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
+_COUNTS_TOGETHER: Final = 10
+"""How many counts are under way together: each takes a connection."""
 
 
 class MongoStore(
@@ -116,7 +118,7 @@ class MongoStore(
         self._conversations = Conversations(self._client, database)
         self._changes = Changes(self._client, database)
         ids = ids or IdSource(lambda: datetime.now(UTC)).next
-        self._appender = Appender(self._messages, self._found_conversations, ids)
+        self._appender = Appender(self._messages, self._found_conversations, ids, self.express)
 
     @answering
     async def open(self) -> None:
@@ -138,6 +140,7 @@ class MongoStore(
         """See `Store.close`."""
         self._closed = True
         await self._idle.wait()
+        await self.express.close()
         await self._client.close()
 
     @answering
@@ -167,8 +170,8 @@ class MongoStore(
     @answering
     async def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
         """See `Store.users`."""
-        found = self._users.find({"_id": {"$in": list(user_ids)}})
-        return {each["_id"]: user_from(each) async for each in found}
+        found = await self._found(self._users, {"_id": {"$in": list(user_ids)}})
+        return {each["_id"]: user_from(each) for each in found}
 
     @answering
     async def find_users(self, prefix: str, *, limit: int, after: str | None = None) -> Sequence[Profile]:
@@ -220,14 +223,14 @@ class MongoStore(
     @answering
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """See `Store.conversation`."""
-        found = await self._found_conversations.find_one({"_id": conversation_id})
+        found = await self._first(self._found_conversations, {"_id": conversation_id})
         return conversation_from(found) if found else None
 
     @answering
     async def conversations_among(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
         """See `Store.conversations_among`."""
-        found = self._found_conversations.find({"_id": {"$in": list(conversation_ids)}})
-        return {each["_id"]: conversation_from(each) async for each in found}
+        found = await self._found(self._found_conversations, {"_id": {"$in": list(conversation_ids)}})
+        return {each["_id"]: conversation_from(each) for each in found}
 
     async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Each of its steps has the client's timeout: there may be many messages."""
@@ -244,8 +247,8 @@ class MongoStore(
 
     async def _member(self, conversation_id: str, user_id: str) -> Member | None:
         query = {"conversationId": conversation_id, "userId": user_id}
-        found = await self._members.find_one(query)
-        return member_from(found, await self._cursors.find_one(query)) if found else None
+        found = await self._first(self._members, query)
+        return member_from(found, await self._first(self._cursors, query)) if found else None
 
     @answering
     async def roles(self, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
@@ -257,8 +260,8 @@ class MongoStore(
             by_conversation.setdefault(conversation_id, []).append(user_id)
         wanted = [{"conversationId": c, "userId": {"$in": users}} for c, users in by_conversation.items()]
         shown = {"_id": False, "conversationId": True, "userId": True, "role": True}
-        found = self._members.find({"$or": wanted}, shown)
-        return {(each["conversationId"], each["userId"]): Role(each["role"]) async for each in found}
+        found = await self._found(self._members, {"$or": wanted}, shown=shown)
+        return {(each["conversationId"], each["userId"]): Role(each["role"]) for each in found}
 
     @answering
     async def members(
@@ -291,15 +294,16 @@ class MongoStore(
         return next(iter((await self._memberships(query)).get(user_id, ())), None)
 
     async def _memberships(self, query: Document) -> Mapping[str, Sequence[Membership]]:
-        return await self._whole(await self._members.find(query).to_list(), query)
+        return await self._whole(await self._found(self._members, query), query)
 
     async def _whole(self, members: Sequence[Stored], query: Document) -> Mapping[str, Sequence[Membership]]:
         ids = {each["conversationId"] for each in members}
         if not ids:
             return {}
-        conversations = await _by(self._found_conversations.find({"_id": {"$in": list(ids)}}), "_id")
+        conversations = _by(await self._found(self._found_conversations, {"_id": {"$in": list(ids)}}), "_id")
         # Cursors first: a message sent and read in between then counts as unread rather than as minus one.
-        cursors = {(each["userId"], each["conversationId"]): each async for each in self._cursors.find(query)}
+        read = await self._found(self._cursors, query)
+        cursors = {(each["userId"], each["conversationId"]): each for each in read}
         own = await self._own_counts(members)
         ends = await self._aggregate(ends_of(ids))
         found: dict[str, list[Membership]] = {}
@@ -313,18 +317,21 @@ class MongoStore(
             found.setdefault(user_id, []).append(membership)
         return found
 
-    async def _own_counts(self, members: Sequence[Stored]) -> Mapping[str, Mapping[str, Document]]:
+    async def _own_counts(self, members: Sequence[Stored]) -> Mapping[str, Mapping[str, Stored]]:
         """By user and conversation, how many messages are the user's own."""
         places: dict[str, list[str]] = {}
         for each in members:
             places.setdefault(each["userId"], []).append(each["conversationId"])
-        counts = [
-            self._aggregate(own_counts(where, [who], "conversationId")) for who, where in places.items()
-        ]
-        return dict(zip(places, await asyncio.gather(*counts), strict=True))
+        found: dict[str, Mapping[str, Stored]] = {}
+        users = list(places)
+        for start in range(0, len(users), _COUNTS_TOGETHER):
+            some = users[start : start + _COUNTS_TOGETHER]
+            counts = [self._aggregate(own_counts(places[who], [who], "conversationId")) for who in some]
+            found.update(zip(some, await asyncio.gather(*counts), strict=True))
+        return found
 
-    async def _aggregate(self, pipeline: Sequence[Document]) -> Mapping[str, Document]:
-        return await _by(await self._messages.aggregate(pipeline), "_id")
+    async def _aggregate(self, pipeline: Sequence[Document]) -> Mapping[str, Stored]:
+        return _by(await self._aggregated(self._messages, pipeline), "_id")
 
     # messages
 
@@ -338,7 +345,7 @@ class MongoStore(
     @answering
     async def message(self, message_id: int) -> Message | None:
         """See `Store.message`."""
-        found = await self._messages.find_one({"_id": message_id}, UNSEEN)
+        found = await self._first(self._messages, {"_id": message_id}, shown=UNSEEN)
         return message_from(found) if found else None
 
     @answering
@@ -377,9 +384,10 @@ class MongoStore(
         if before is not None:
             bounds["$lt"] = before
         forward = after is not None
-        found = self._pages.find({"conversationId": conversation_id, "seq": bounds}, UNSEEN)
-        page = await found.sort("seq", 1 if forward else -1).skip(offset).limit(limit).to_list()
-        messages = [message_from(with_zone(each)) for each in page]
+        query: Document = {"conversationId": conversation_id, "seq": bounds}
+        order = {"seq": 1 if forward else -1}
+        page = await self._found(self._pages, query, shown=UNSEEN, sort=order, skip=offset, limit=limit)
+        messages = [message_from(with_zone(dict(each))) for each in page]
         return messages if forward else messages[::-1]
 
     @answering
@@ -388,8 +396,9 @@ class MongoStore(
         tails = dict.fromkeys(conversation_ids, Tail())
         if not tails:
             return tails
-        found = self._found_conversations.find({"_id": {"$in": list(tails)}}, {"version": True, "rev": True})
-        counts = await _by(found, "_id")
+        query: Document = {"_id": {"$in": list(tails)}}
+        shown = {"version": True, "rev": True}
+        counts = _by(await self._found(self._found_conversations, query, shown=shown), "_id")
         seqs = await self._aggregate(ends_of(counts))
         for where, each in counts.items():
             seq = seqs.get(where, {}).get("seq", 0)
@@ -438,7 +447,7 @@ class MongoStore(
     @answering
     async def cursor(self, conversation_id: str, user_id: str) -> int:
         """See `Store.cursor`."""
-        found = await self._cursors.find_one({"conversationId": conversation_id, "userId": user_id})
+        found = await self._first(self._cursors, {"conversationId": conversation_id, "userId": user_id})
         return int(found["seq"]) if found else 0
 
     @answering
@@ -470,7 +479,7 @@ class MongoStore(
         if after >= up_to:
             return []
         query = {"conversationId": conversation_id, "seq": {"$gt": after}, "after": {"$lt": up_to}}
-        return [read_mark_from(each) async for each in self._read_marks.find(query)]
+        return [read_mark_from(each) for each in await self._found(self._read_marks, query)]
 
     # invitations
 
@@ -525,8 +534,8 @@ def _profile_change(profile: Profile) -> Document:
     }
 
 
-async def _by(found: Any, key: str) -> dict[str, Document]:
-    return {each[key]: each async for each in found}
+def _by(found: Sequence[Stored], key: str) -> dict[str, Stored]:
+    return {each[key]: each for each in found}
 
 
 def _membership(found: Stored, member: Member, end: Stored | None, own: Stored | None) -> Membership:

@@ -25,7 +25,9 @@ from pymongo.read_concern import ReadConcern
 
 from messaging.domain.errors import ClientError, RoomNotFound, Unavailable
 from messaging.domain.models import Appended, Draft
+from messaging.stores.mongodb_base import seconds_left
 from messaging.stores.mongodb_documents import Document, Stored, message_document, message_from, new_message
+from messaging.stores.mongodb_express import Express
 
 TRUST_SECONDS: Final = 1.0
 """How long a conversation is taken to be the same one without looking. See `MongoStore.delete`."""
@@ -220,8 +222,10 @@ class Appender:
         messages: AsyncCollection[Document],
         conversations: AsyncCollection[Document],
         ids: Callable[[], int],
+        express: Express,
     ) -> None:
         self._messages = messages
+        self._express = express
         # Where a message goes is read locally: that is the newest, and does not wait until a majority has
         # it. It is no less safe: the insert behind it is acked when a majority has both.
         local = ReadConcern("local")
@@ -269,13 +273,21 @@ class Appender:
     async def _ordered_insert(self, documents: list[Document], session: AsyncClientSession) -> Document:
         """MongoDB's answer to an ordered insert.
 
-        As a plain command it takes a fifth less time than by `insert_many`. What the driver leaves out then,
-        to try a second time, is done here anyway.
+        By an express lane, or at least as a plain command, which takes a fifth less time than `insert_many`.
+        What the driver does beside it, to try a second time, is done here anyway.
         """
         if _fit_into_one_command(documents):
             command = {"insert": self._messages.name, "documents": documents, "ordered": True}
-            concern = self._messages.write_concern.document
-            return await self._messages.database.command(command | {"writeConcern": concern}, session=session)
+            command |= {"writeConcern": self._messages.write_concern.document}
+            lane = self._express.lane()
+            if lane is None:
+                return await self._messages.database.command(command, session=session)
+            command |= {"$db": self._messages.database.name}
+            reply = await lane.ask(command, self._messages.codec_options, seconds_left())
+            if "writeErrors" in reply:  # what is in the way there must be seen by who looks for it next
+                session.advance_operation_time(reply["operationTime"])
+                session.advance_cluster_time(reply["$clusterTime"])
+            return reply
         try:
             await self._messages.insert_many(documents, session=session)
         except BulkWriteError as error:

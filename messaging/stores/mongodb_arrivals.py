@@ -7,15 +7,12 @@ pipeline come in this order: whatever is read later is as new as what was read b
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
 from messaging.domain.arrivals import Arrival
 from messaging.domain.models import Membership, User
 from messaging.domain.moderation import blocked_with_each
 from messaging.stores.mongodb_base import MongoBase, answering
 from messaging.stores.mongodb_documents import Document, Stored, user_from
-
-_AT_ONCE: Final = 10_000
 
 
 class MongoArrivals(MongoBase):
@@ -29,9 +26,8 @@ class MongoArrivals(MongoBase):
         users: dict[str, User] = {}
         positions: dict[str, int] = {}
         pairs: list[tuple[str, str]] = []
-        members: list[Document] = []
-        found = await self._database["users"].aggregate(_pipeline(user_ids), batchSize=_AT_ONCE)
-        for each in await found.to_list():
+        members: list[Stored] = []
+        for each in await self._aggregated(self._database["users"], _pipeline(user_ids)):
             if "profile" in each:
                 users[each["_id"]] = user_from(each)
             elif "position" in each:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from messaging.domain.errors import Unavailable
 from messaging.service.ports import StoreRefused
-from messaging.stores.mongodb_documents import Document
+from messaging.stores.mongodb_documents import Document, Stored
+from messaging.stores.mongodb_express import Express
 
 DEFAULT_DATABASE: Final = "messaging"
 _DEFAULT_OPTIONS: Final[Mapping[str, Any]] = {
@@ -47,6 +51,9 @@ _BUG_CODES: Final = frozenset(
     }
 )
 
+_BATCH: Final = 5_000
+"""How many documents come in one answer, where there is no limit. PyMongo reads on where there are more."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 B = TypeVar("B", bound="MongoBase")
@@ -68,10 +75,22 @@ def answering(method: Method[B, P, R]) -> Method[B, P, R]:
 
     @functools.wraps(method)
     async def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._working(), pymongo.timeout(self._seconds):
-            return await method(self, *args, **kwargs)
+        ends = _ends_at.set(time.monotonic() + self._seconds)
+        try:
+            with self._working(), pymongo.timeout(self._seconds):
+                return await method(self, *args, **kwargs)
+        finally:
+            _ends_at.reset(ends)
 
     return call
+
+
+_ends_at: ContextVar[float] = ContextVar("_ends_at")
+
+
+def seconds_left() -> float:
+    """How long the method may go on that is being carried out; 0 where that is not limited."""
+    return max(0.0, _ends_at.get(0.0) - time.monotonic())
 
 
 class MongoBase:
@@ -92,6 +111,7 @@ class MongoBase:
         )
         self._seconds: float = self._client.options.timeout or 5.0
         self._database = self._client.get_default_database(DEFAULT_DATABASE)
+        self.express = Express(self._client)
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -118,5 +138,63 @@ class MongoBase:
         """Of deleted conversations nothing is kept any more: it would wait for a later namesake."""
         if not conversation_ids:
             return frozenset()
-        found = self._database["conversations"].find({"_id": {"$in": list(conversation_ids)}}, {"_id": True})
-        return frozenset([each["_id"] async for each in found])
+        query: Document = {"_id": {"$in": list(conversation_ids)}}
+        found = await self._found(self._database["conversations"], query, shown={"_id": True})
+        return frozenset([each["_id"] for each in found])
+
+    async def _found(
+        self,
+        collection: AsyncCollection[Document],
+        query: Document,
+        *,
+        shown: Mapping[str, Any] | None = None,
+        sort: Mapping[str, int] | None = None,
+        skip: int = 0,
+        limit: int = 0,
+    ) -> Sequence[Stored]:
+        """What a collection has: by an express lane where one is free, and else as PyMongo does it."""
+        options: Document = {"projection": shown, "sort": sort, "skip": skip, "limit": limit}
+        given = {name: option for name, option in options.items() if option}
+        given["batchSize"] = limit or _BATCH
+        batch = await self._batch(collection, {"find": collection.name, "filter": query, **given})
+        if batch is not None:
+            return batch
+        found = collection.find(query, shown, skip=skip, limit=limit)
+        return await (found.sort(sort) if sort else found).to_list()
+
+    async def _first(
+        self,
+        collection: AsyncCollection[Document],
+        query: Document,
+        *,
+        shown: Mapping[str, Any] | None = None,
+        sort: Mapping[str, int] | None = None,
+    ) -> Stored | None:
+        """The first one of them, if there is one."""
+        return next(iter(await self._found(collection, query, shown=shown, sort=sort, limit=1)), None)
+
+    async def _aggregated(
+        self, collection: AsyncCollection[Document], pipeline: Sequence[Document]
+    ) -> Sequence[Stored]:
+        """What a pipeline makes of a collection, by the same ways."""
+        command = {"aggregate": collection.name, "pipeline": pipeline, "cursor": {"batchSize": _BATCH}}
+        batch = await self._batch(collection, command)
+        return await (await collection.aggregate(pipeline)).to_list() if batch is None else batch
+
+    async def _batch(
+        self, collection: AsyncCollection[Document], command: Document
+    ) -> Sequence[Stored] | None:
+        """All that a reading command gives; None where no lane is free, or one answer is too small."""
+        seconds = seconds_left()
+        lane = self.express.lane() if seconds > 0 else None
+        if lane is None:
+            return None
+        command |= {"readConcern": collection.read_concern.document, "$db": self._database.name}
+        try:
+            cursor = (await lane.ask(command, collection.codec_options, seconds))["cursor"]
+        except ConnectionFailure:  # PyMongo may find another primary in the time that is left
+            return None
+        if cursor["id"]:
+            await self._database.command("killCursors", collection.name, cursors=[cursor["id"]])
+            return None
+        return cast(Sequence[Stored], cursor["firstBatch"])

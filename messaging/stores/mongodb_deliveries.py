@@ -54,7 +54,7 @@ class MongoDeliveries(MongoBase):
         ]
         shown = {"conversationId": True, "seq": True, "senderId": True}
         found: dict[str, list[Written]] = {}
-        async for document in self._database["messages"].find({"$or": wanted}, shown):
+        for document in await self._found(self._database["messages"], {"$or": wanted}, shown=shown):
             line = Written(id=document["_id"], seq=document["seq"], sender_id=document["senderId"])
             found.setdefault(document["conversationId"], []).append(line)
         return {each: sorted(lines, key=lambda line: line.seq) for each, lines in found.items()}
@@ -67,8 +67,10 @@ class MongoDeliveries(MongoBase):
         if limit <= 0:
             return []
         query: Document = {"conversationId": conversation_id, "userId": {"$gt": after or ""}}
-        found = self._database["members"].find(query, {"userId": True}).sort("userId", 1).limit(limit)
-        user_ids = [each["userId"] async for each in found]
+        found = await self._found(
+            self._database["members"], query, shown={"userId": True}, sort={"userId": 1}, limit=limit
+        )
+        user_ids = [each["userId"] for each in found]
         delivered = await self._seqs_among("deliveries", {conversation_id: user_ids})
         read = await self._seqs_among("cursors", {conversation_id: user_ids})
         places = [(conversation_id, user_id) for user_id in user_ids]
@@ -82,8 +84,8 @@ class MongoDeliveries(MongoBase):
             return {}
         wanted = [{"conversationId": each, "userId": {"$in": list(users)}} for each, users in places.items()]
         shown = {"_id": False, "conversationId": True, "userId": True, "seq": True}
-        found = self._database[collection].find({"$or": wanted}, shown)
-        return {(each["conversationId"], each["userId"]): each["seq"] async for each in found}
+        found = await self._found(self._database[collection], {"$or": wanted}, shown=shown)
+        return {(each["conversationId"], each["userId"]): each["seq"] for each in found}
 
 
 def _receipts(user_id: str, delivered: int, read: int) -> Receipts:

@@ -15,7 +15,6 @@ from messaging.stores.mongodb_append import ends_of
 from messaging.stores.mongodb_base import MongoBase, answering
 from messaging.stores.mongodb_documents import Document, Stored, conversation_from, read_mark_from
 
-_AT_ONCE: Final = 10_000
 _END: Final = "end"
 """Tells the last message of a conversation from the conversation."""
 
@@ -31,8 +30,7 @@ class MongoEnds(MongoBase):
         conversations: dict[str, Stored] = {}
         seqs: dict[str, int] = {}
         marks: dict[str, list[ReadMark]] = {}
-        found = await self._database["conversations"].aggregate(_pipeline(after), batchSize=_AT_ONCE)
-        for each in await found.to_list():
+        for each in await self._aggregated(self._database["conversations"], _pipeline(after)):
             if "readerId" in each:
                 marks.setdefault(each["conversationId"], []).append(read_mark_from(each))
             elif _END in each:

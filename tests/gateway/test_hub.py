@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ from messaging.domain.events import (
     MessageSent,
     UnreadChanged,
 )
-from messaging.domain.models import Kind, Member
+from messaging.domain.models import Kind, Role
 from messaging.gateway.hub import Hub
 from messaging.service.policy import Policy
 from messaging.service.ports import ONLINE
@@ -193,10 +193,10 @@ class Slow(SqliteStore):
         self.late = ""
         self.looked = False
 
-    async def member(self, conversation_id: str, user_id: str) -> Member | None:
-        """As Store.member."""
-        found = await super().member(conversation_id, user_id)
-        if user_id == self.late:
+    async def roles(self, places: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Role]:
+        """As Store.roles."""
+        found = await super().roles(places)
+        if any(user_id == self.late for _, user_id in places):
             self.late, self.looked = "", True
             await self.gate.wait()
         return found

@@ -46,7 +46,7 @@ async def known(store: Store, user_id: str, conversation_id: str) -> None:
     await store.invite(conversation_id, user_id, by="host", at=T0)
     await store.invite(conversation_id, f"friend of {user_id}", by=user_id, at=T0)
     await store.mark_read(mark(user_id, 2, conversation_id=conversation_id), own_read=1, keep=True)
-    await store.mark_delivered(conversation_id, {user_id: 2}, at=T0)
+    await store.mark_delivered({conversation_id: {user_id: 2}}, at=T0)
     await store.add_notifications([(user_id, Notification(id="n", type="t", created_at=T0))])
     await store.block(user_id, "other", at=T0)
     browser = f"https://push.example/{user_id}"

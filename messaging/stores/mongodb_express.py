@@ -1,0 +1,225 @@
+"""Express lanes: connections to MongoDB's primary on which small commands cost little.
+
+PyMongo makes each connection (it finds the primary, encrypts, signs in) and hands it over; from then on the
+lane speaks OP_MSG on it itself (MongoDB wire protocol, https://www.mongodb.com/docs/manual/reference/
+mongodb-wire-protocol/): one future for each command, where the driver starts two tasks, waits for them twice
+and goes through its pool. A command costs a fifth of the time that way, and a write of a few messages is
+mostly that.
+
+Nothing depends on a lane. Who finds none that is free asks PyMongo as ever; where a lane breaks, it is given
+up, PyMongo notices by its own means that the primary is gone, and new lanes are asked of it. Commands on a
+lane are neither tried again nor part of a session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from asyncio import Future
+from typing import Any, Final, cast
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure, PyMongoError
+
+from messaging.stores.mongodb_documents import Document
+
+MAX_LANES: Final = 6
+_HEADER: Final = struct.Struct("<iiiiIB")
+"""Length, request, the request that is answered, operation, flags, kind of the section."""
+_OP_MSG: Final = 2013
+_BODY: Final = 0
+_SERVER_MARGIN_SECONDS: Final = 0.1
+"""So much earlier than we do, MongoDB itself gives up."""
+_PAUSE_SECONDS: Final = 1.0
+"""After a lane could not be had, PyMongo is not asked for one again so soon."""
+_NOT_PRIMARY: Final = frozenset({10107, 13435, 10058, 11600, 11602, 91, 189})
+"""NotWritablePrimary NotPrimaryNoSecondaryOk LegacyNotPrimary InterruptedAtShutdown
+InterruptedDueToReplStateChange ShutdownInProgress PrimarySteppedDown."""
+
+log = logging.getLogger(__name__)
+
+
+class Express:
+    """The lanes of one client. All of one event loop."""
+
+    def __init__(self, client: AsyncMongoClient[Document]) -> None:
+        self._client = client
+        self._free: list[Lane] = []
+        self._holders: set[asyncio.Task[None]] = set()
+        self._opening = False
+        self._pause_until = 0.0
+        self._closed = False
+
+    def lane(self) -> Lane | None:
+        """A lane that nobody uses; None where there is none now: there may be one more soon."""
+        while self._free:
+            lane = self._free.pop()
+            if not lane.lost.done():
+                return lane
+        if not self._opening and not self._closed and len(self._holders) < MAX_LANES:
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._pause_until:
+                self._opening = True
+                holder = loop.create_task(self._hold(), name="express lane")
+                self._holders.add(holder)
+                holder.add_done_callback(self._holders.discard)
+        return None
+
+    @property
+    def free(self) -> int:
+        """How many lanes nobody uses."""
+        return sum(not lane.lost.done() for lane in self._free)
+
+    async def close(self) -> None:
+        """End all lanes."""
+        self._closed = True
+        for holder in list(self._holders):
+            holder.cancel()
+        if self._holders:
+            await asyncio.wait(list(self._holders))
+
+    async def _hold(self) -> None:
+        """Have a connection, and give it back when it is lost."""
+        lane: Lane | None = None
+        try:
+            # Private, as is what is found in it: see docs/design.md. There is no other way to a connection.
+            async with await cast(Any, self._client)._conn_for_writes(None, "express") as connection:  # noqa: SLF001
+                transport, before = connection.conn.conn
+                lane = Lane(self, transport, before)
+                self._opening = False
+                self._free.append(lane)
+                try:
+                    raise await asyncio.shield(lane.lost)  # in here, so that PyMongo hears of it
+                finally:
+                    lane.end()
+                    await connection.close_conn(None)
+        except PyMongoError as error:
+            if lane is None:
+                self._pause_until = asyncio.get_running_loop().time() + _PAUSE_SECONDS
+                log.debug("no express lane to MongoDB: %s", type(error).__name__)
+        except (AttributeError, TypeError, ValueError):
+            self._closed = True
+            log.warning(
+                "this PyMongo gives no connections away: MongoDB is asked as PyMongo does it", exc_info=True
+            )
+        finally:
+            if lane is None:
+                self._opening = False
+
+    def done(self, lane: Lane) -> None:
+        """The lane's command was answered."""
+        if not self._closed:
+            self._free.append(lane)
+
+
+class Lane(asyncio.Protocol):
+    """One connection; one command on it at a time."""
+
+    def __init__(
+        self, express: Express, transport: asyncio.Transport, before: asyncio.BufferedProtocol
+    ) -> None:
+        self.lost: Future[PyMongoError] = asyncio.get_running_loop().create_future()
+        """Done when the connection is gone, with the reason."""
+        self._express = express
+        self._transport = transport
+        self._before = before
+        self._request = 0
+        self._answer: Future[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._received = bytearray()
+        transport.set_protocol(self)
+        transport.resume_reading()
+
+    async def ask(self, command: Document, codec: CodecOptions[Document], seconds: float) -> Document:
+        """MongoDB's answer to a command, which names its database as `$db`.
+
+        Raises NetworkTimeout after so many seconds, AutoReconnect where the connection breaks, and
+        NotPrimaryError: then nobody knows what became of it; OperationFailure where MongoDB refuses.
+        """
+        limit = {"maxTimeMS": max(1, int((seconds - _SERVER_MARGIN_SECONDS) * 1000))}
+        reply = bson.decode(await self._exchange(bson.encode(command | limit), seconds), codec)
+        if not reply.get("ok"):
+            self._refused(reply)
+        return reply
+
+    def end(self) -> None:
+        """Give the connection up."""
+        self._transport.abort()
+
+    # --- what the loop calls ---
+
+    def data_received(self, data: bytes) -> None:
+        """As asyncio.Protocol."""
+        if self._received:
+            self._received += data
+            data = bytes(self._received) if self._is_whole(self._received) else b""
+        elif not self._is_whole(data):
+            self._received += data
+            data = b""
+        if data:
+            self._received.clear()
+            self._take(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """As asyncio.Protocol."""
+        self._before.connection_lost(error)
+        broke = AutoReconnect("the connection to MongoDB broke")
+        if not self.lost.done():
+            self.lost.set_result(broke)
+        self._settle(broke)
+
+    # --- inside ---
+
+    def _exchange(self, body: bytes, seconds: float) -> Future[bytes]:
+        if self.lost.done():
+            raise self.lost.result()
+        self._request = (self._request + 1) & 0x7FFFFFFF
+        loop = asyncio.get_running_loop()
+        answer = self._answer = loop.create_future()
+        self._timer = loop.call_later(seconds, self._late)
+        head = _HEADER.pack(_HEADER.size + len(body), self._request, 0, _OP_MSG, 0, _BODY)
+        self._transport.write(head + body)
+        return answer
+
+    def _is_whole(self, received: bytes | bytearray) -> bool:
+        return len(received) >= _HEADER.size and len(received) >= _HEADER.unpack_from(received)[0]
+
+    def _take(self, data: bytes) -> None:
+        length, _, answers, operation, flags, kind = _HEADER.unpack_from(data)
+        if (len(data), answers, operation, flags, kind) != (length, self._request, _OP_MSG, 0, _BODY):
+            self._give_up(AutoReconnect("MongoDB sent something that was not asked for"))
+            return
+        self._settle(data[_HEADER.size :])
+        self._express.done(self)
+
+    def _late(self) -> None:
+        self._give_up(NetworkTimeout("MongoDB took too long"))
+
+    def _give_up(self, error: PyMongoError) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
+        self._settle(error)
+        self.end()
+
+    def _settle(self, result: bytes | PyMongoError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():
+            return
+        if isinstance(result, bytes):
+            answer.set_result(result)
+        else:
+            answer.set_exception(result)
+
+    def _refused(self, reply: Document) -> None:
+        message, code = str(reply.get("errmsg", "")), reply.get("code")
+        if code in _NOT_PRIMARY:
+            error = NotPrimaryError(message, reply)
+            self._give_up(error)
+            raise error
+        raise OperationFailure(message, code, reply)
