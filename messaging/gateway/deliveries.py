@@ -118,8 +118,8 @@ class Deliveries:
                 if len(chunk) == 1:
                     logger.exception("deliveries in a conversation are lost")
                 else:
-                    for each in chunk:
-                        await self._keep({each: chunk[each]})
+                    for each, cursors in chunk.items():
+                        await self._keep({each: cursors})
             else:
                 for place, seq in _places(chunk):
                     self._kept.put(place, seq)
