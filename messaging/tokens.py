@@ -29,6 +29,7 @@ from jwt.algorithms import HMACAlgorithm
 
 from messaging.domain import ids
 from messaging.domain.errors import AuthFailed
+from messaging.domain.links import link
 from messaging.domain.models import Identity, Profile
 from messaging.service.ports import Clock
 
@@ -278,7 +279,16 @@ def _kid(token: str) -> str | None:
 
 def _profile(claims: Mapping[str, Any], role: str) -> Profile:
     texts = {field: _text(claims, claim) for field, claim in _PROFILE_CLAIMS.items()}
-    return Profile(id=_user_id(claims), role=role, **texts)
+    image = _image(texts.pop("image"))
+    return Profile(id=_user_id(claims), role=role, image=image, **texts)
+
+
+def _image(claimed: str | None) -> str | None:
+    """What clients may show as a picture. Anything else is left out: it is no reason to let nobody in."""
+    try:
+        return None if claimed is None else link(claimed)
+    except ValueError:
+        return None
 
 
 def _user_id(claims: Mapping[str, Any]) -> str:

@@ -133,6 +133,21 @@ async def test_blank_and_null_profile_claims_count_as_absent() -> None:
     assert (await identity(name="  ", username=None, role="")).profile == Profile(id="alice")
 
 
+@pytest.mark.parametrize(
+    ("claimed", "shown"),
+    [
+        ("https://example.com/a.png", "https://example.com/a.png"),
+        ("/a.png", "/a.png"),
+        ("javascript:alert(1)", None),
+        ("data:text/html,x", None),
+        ("//elsewhere.example/a.png", None),
+        ("a picture", None),
+    ],
+)
+async def test_only_what_can_be_shown_as_a_picture_is_one(claimed: str, shown: str | None) -> None:
+    assert (await identity(image=claimed)).profile.image == shown
+
+
 @pytest.mark.parametrize("claim", ["username", "name", "firstName", "salonName", "image", "email", "role"])
 @pytest.mark.parametrize("bad", [1, True, ["x"], {"x": 1}, "x" * 3000, "\ud800"])
 async def test_a_profile_claim_of_the_wrong_kind_is_refused_by_name(claim: str, bad: object) -> None:

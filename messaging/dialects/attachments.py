@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,29 +9,12 @@ from urllib.parse import urlsplit
 from messaging.dialects.fields import Field, Id, Seconds, Text, Whole, each
 from messaging.dialects.forms import Schema
 from messaging.domain.ids import MAX_ID_CHARACTERS
+from messaging.domain.links import MAX_URL_CHARACTERS, link
 from messaging.domain.models import Attachment
 
 MAX_ATTACHMENTS = 10
-MAX_URL_CHARACTERS = 2_048
 MAX_FILE_NAME_CHARACTERS = 255
 MAX_MIME_CHARACTERS = 127
-
-# Browsers read a backslash as a slash, so `/\host` would leave this host as `//host` does.
-_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\\]")
-_URL = re.compile(r"https?://[^/?#]+([/?#].*)?|/(?!/).*", re.IGNORECASE)
-
-
-def url(value: object) -> str:
-    """An `https:` or `http:` URL or a path of one leading `/`; ValueError for anything else."""
-    if not isinstance(value, str):
-        raise ValueError("must be a URL")
-    if not 1 <= len(value) <= MAX_URL_CHARACTERS:
-        raise ValueError(f"must have 1 to {MAX_URL_CHARACTERS} characters")
-    if _FORBIDDEN.search(value):
-        raise ValueError("must not contain white space, control characters or backslashes")
-    if not _URL.fullmatch(value):
-        raise ValueError("must begin with https://, http:// or a single /")
-    return value
 
 
 def file_name(link: str) -> str:
@@ -55,7 +37,7 @@ class Url(Field[str]):
 
     def read(self, value: object) -> str:
         """The URL as it is."""
-        return url(value)
+        return link(value)
 
 
 class AttachmentId(Id):
@@ -118,7 +100,7 @@ class Attachments(Field[tuple[Attachment, ...]]):
 def _attachment(index: int, value: object) -> Attachment:
     given: dict[str, Any]
     if isinstance(value, str):
-        given = {"url": url(value)}
+        given = {"url": link(value)}
     elif isinstance(value, dict):
         given = _FORM.load(value)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messaging.dialects import camel
-from messaging.dialects.attachments import MAX_URL_CHARACTERS
+from messaging.dialects.attachments import Url
 from messaging.dialects.fields import (
     MAX_CURSOR_CHARACTERS,
     Choice,
@@ -159,6 +159,6 @@ class UserProfile(Schema):
     first_name = Text()
     last_name = Text()
     salon_name = Text()
-    image = Text(MAX_URL_CHARACTERS)
+    image = Url()
     role = Text()
     email = Text(MAX_EMAIL_CHARACTERS)

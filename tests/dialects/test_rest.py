@@ -234,6 +234,7 @@ REFUSED: list[tuple[str, dict[str, str], dict[str, str], object]] = [
     ("findUsers", {}, {}, None),
     ("findUsers", {}, {"q": " "}, None),
     ("putUser", {"id": "5"}, {}, {"name": 5}),
+    ("putUser", {"id": "5"}, {}, {"image": "javascript:alert(1)"}),
     ("disconnectUser", {"id": "5"}, {}, {"revoke": "no"}),
     *personal_rows.REFUSED,
 ]
