@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from messaging.domain.commands import Actor, MarkUnread, SetArchived, SetMuted
-from messaging.domain.errors import InvalidFormat, RoomNotFound
+from messaging.domain.errors import PermissionDenied, RoomNotFound
 from messaging.domain.events import PlaceChanged
 from messaging.domain.models import Conversation, Kind, Membership
 from messaging.domain.permissions import Action
@@ -69,7 +69,7 @@ async def _mine(ctx: Context, actor: Actor, conversation_id: str) -> Membership:
     mine = await ctx.store.membership(conversation_id, actor.user_id)
     if mine is None:
         await permitted(ctx, actor, conversation_id, Action.READ)
-        raise InvalidFormat("Only members can archive, mute or mark a conversation.")
+        raise PermissionDenied("Only members can archive, mute or mark a conversation.")
     return mine
 
 

@@ -47,7 +47,7 @@ REFUSED: dict[str, list[tuple[str | None, str, Json, int, str]]] = {
         f"{word}Conversation": [
             ("stranger", f"POST {GROUP}/{word}", None, 404, "ROOM_NOT_FOUND"),
             ("bob", f"POST /api/conversations/no-such/{word}", None, 404, "ROOM_NOT_FOUND"),
-            ("bob", f"POST /api/conversations/general/{word}", None, 400, "INVALID_FORMAT"),
+            ("bob", f"POST /api/conversations/general/{word}", None, 403, "PERMISSION_DENIED"),
         ]
         for word in PLACES
     },

@@ -15,7 +15,7 @@ from messaging.domain.commands import (
     SetArchived,
     SetMuted,
 )
-from messaging.domain.errors import InvalidFormat, RoomNotFound
+from messaging.domain.errors import PermissionDenied, RoomNotFound
 from messaging.domain.events import MessagesRead, PlaceChanged
 from messaging.domain.models import Membership
 from messaging.domain.replies import ConversationList, ConversationReply, Marked, Sent
@@ -172,13 +172,13 @@ async def test_others_cannot(stage: Stage, command: Command) -> None:
     await pair(stage)
     with pytest.raises(RoomNotFound):
         await stage.do(await stage.user("carol"), command)
-    with pytest.raises(InvalidFormat):
+    with pytest.raises(PermissionDenied):
         await stage.do(service(), command)
 
 
 async def test_a_public_room_is_nobodys(stage: Stage) -> None:
     await ensure_room(stage.ctx, "lobby")
-    with pytest.raises(InvalidFormat):
+    with pytest.raises(PermissionDenied):
         await stage.do(await stage.user("alice"), SetMuted(conversation_id="lobby", muted=True))
 
 
