@@ -19,7 +19,7 @@ from marshmallow import ValidationError, missing
 
 from messaging.domain import ids
 from messaging.domain.commands import DEFAULT_PAGE, MAX_PAGE
-from messaging.domain.emoji import MAX_CODE_POINTS
+from messaging.domain.emoji import MAX_CODE_POINTS, is_emoji
 
 MAX_CLIENT_ID_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 200
@@ -170,7 +170,7 @@ class Content(Field[str]):
 
 
 class EmojiText(Field[str]):
-    """One emoji; whether it is one is seen to by the command."""
+    """One emoji."""
 
     document: Mapping[str, Any] = {
         "type": "string",
@@ -182,7 +182,7 @@ class EmojiText(Field[str]):
     def read(self, value: object) -> str:
         """The text, as it is."""
         text = _string(value)
-        if not 1 <= len(text) <= MAX_CODE_POINTS:
+        if not is_emoji(text):
             raise ValueError("must be one emoji")
         return text
 

@@ -22,6 +22,7 @@ from messaging.dialects.fields import (
 )
 from messaging.dialects.snake import OneMessage, RoomId, SnakeSchema, Words
 from messaging.domain.commands import Command, JoinConversation, MarkRead, SendMessage, SetReaction, SetTyping
+from messaging.domain.emoji import is_emoji
 from messaging.domain.errors import InvalidFormat
 from messaging.domain.models import Attachment, ContentType
 
@@ -155,6 +156,8 @@ def _react(
     del client_message_id  # a reaction is there once, however often it is sent
     if reply_to is None:
         raise InvalidFormat("A reaction needs reply_to, the message that it is about.", field="reply_to")
+    if not is_emoji(content):
+        raise InvalidFormat("A reaction is one emoji.", field="content")
     return SetReaction(message_id=reply_to, emoji=content, present=True, **place)
 
 

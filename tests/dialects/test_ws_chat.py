@@ -406,6 +406,20 @@ def test_what_clients_send_is_understood(name: str, data: dict[str, Any], comman
     assert request.command == command
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("room_message", {"room": 1, "message_type": "reaction", "reply_to": 9, "content": "thumbs up"}),
+        ("direct_message", {"to_user_id": 2, "message_type": "reaction", "reply_to": 9, "content": "👍👍"}),
+        ("reaction_removed", {"message_id": 9, "content": "x"}),
+    ],
+)
+def test_what_is_no_emoji_is_told_by_the_name_of_the_frames_field(name: str, data: dict[str, Any]) -> None:
+    (request,) = WS_CHAT.requests(frame(name, data))
+    assert isinstance(request.error, InvalidFormat)
+    assert request.error.details["field"] == "content"
+
+
 @pytest.mark.parametrize(("name", "reply", "frames"), ANSWERS)
 def test_commands_are_answered_as_the_contract_says(
     name: str, reply: Reply, frames: list[tuple[str, object]]
