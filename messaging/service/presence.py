@@ -36,10 +36,12 @@ async def set_status(ctx: Context, actor: Actor, command: SetStatus) -> Outcome:
     await ctx.store.set_status(actor.user_id, command.status)
     if not await ctx.presence.among(ONLINE, [actor.user_id]):
         return Outcome(reply=Done())
+    now = ctx.clock()
     if command.status is Status.OFFLINE:
-        await _keep_last_seen(ctx, actor.user_id)  # this is when they go, as far as others can see
+        await _keep_last_seen(ctx, actor.user_id, now)  # this is when they go, as far as others can see
     return Outcome(
-        reply=Done(), events=await changed(ctx, user.profile, before=user.status, after=command.status)
+        reply=Done(),
+        events=await changed(ctx, user.profile, before=user.status, after=command.status, at=now),
     )
 
 
@@ -114,7 +116,9 @@ async def came_online(
     read just now."""
     arrival = arrival or (await ctx.store.arrivals([user_id]))[user_id]
     user = arrival.user or User(profile=Profile(id=user_id))
-    return await _crossed(ctx, user, arrival.memberships, Status.OFFLINE, user.status)
+    return await _crossed(
+        ctx, user, arrival.memberships, before=Status.OFFLINE, after=user.status, at=ctx.clock()
+    )
 
 
 async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...]:
@@ -126,36 +130,42 @@ async def went_offline(ctx: Context, user_id: str) -> tuple[PresenceChanged, ...
     user = arrival.user or User(profile=Profile(id=user_id))
     if user.status is Status.OFFLINE:
         return ()
-    await _keep_last_seen(ctx, user_id)
-    return await _crossed(ctx, user, arrival.memberships, user.status, Status.OFFLINE)
+    now = ctx.clock()
+    await _keep_last_seen(ctx, user_id, now)
+    return await _crossed(ctx, user, arrival.memberships, before=user.status, after=Status.OFFLINE, at=now)
 
 
 async def changed(
-    ctx: Context, profile: Profile, *, before: Status, after: Status
+    ctx: Context, profile: Profile, *, before: Status, after: Status, at: datetime
 ) -> tuple[PresenceChanged, ...]:
-    """What contacts are told when the status that they see goes from one to another."""
+    """What contacts are told when the status that they see goes from one to another, at that time."""
     if before is after or not ctx.policy.presence:
         return ()
     memberships = await ctx.store.memberships(profile.id)
-    return await _crossed(ctx, User(profile=profile), memberships, before, after)
+    return await _crossed(ctx, User(profile=profile), memberships, before=before, after=after, at=at)
 
 
 async def _crossed(
-    ctx: Context, user: User, memberships: Sequence[Membership], before: Status, after: Status
+    ctx: Context,
+    user: User,
+    memberships: Sequence[Membership],
+    *,
+    before: Status,
+    after: Status,
+    at: datetime,
 ) -> tuple[PresenceChanged, ...]:
     """The same where it is known what the user is a member of."""
     if before is after or not ctx.policy.presence:
         return ()
-    now = ctx.clock()
     if Status.OFFLINE in (before, after):
-        await _keep_hook(ctx, user.profile.id, after, now)
+        await _keep_hook(ctx, user.profile.id, after, at)
     event = PresenceChanged(
         user=user.profile,
         status=after,
         crossed=Status.OFFLINE in (before, after),
-        last_seen=now if after is Status.OFFLINE else None,
+        last_seen=at if after is Status.OFFLINE else None,
         conversations=tuple(m.conversation.id for m in memberships if shares_presence(ctx, m)),
-        at=now,
+        at=at,
     )
     return (event,)
 
@@ -178,10 +188,10 @@ def shares_presence(ctx: Context, membership: Membership) -> bool:
             return False
 
 
-async def _keep_last_seen(ctx: Context, user_id: str) -> None:
+async def _keep_last_seen(ctx: Context, user_id: str, at: datetime) -> None:
     """Keep when others last saw a user. That they are gone now is told even if this cannot be kept."""
     try:
-        await ctx.store.set_last_seen(user_id, ctx.clock())
+        await ctx.store.set_last_seen(user_id, at)
     except ClientError as error:
         logger.warning("when a user was last seen was not kept: %s", error.message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -22,7 +23,7 @@ from messaging.service import presence
 from messaging.service.policy import Policy
 from messaging.service.ports import ONLINE
 from messaging.stores.sqlite import SqliteStore
-from tests.stage import NO_RULES, Stage, service, staged
+from tests.stage import NO_RULES, Clock, Stage, service, staged
 
 
 @pytest.fixture
@@ -137,6 +138,23 @@ async def test_going_offline_is_told_with_the_time_and_remembered(town: Stage) -
     [gone] = await presence.went_offline(town.ctx, "bob")
     assert (gone.status, gone.crossed, gone.last_seen) == (Status.OFFLINE, True, town.clock())
     assert (await status(town, alice, "bob")).last_seen == town.clock()
+
+
+async def test_what_is_told_and_what_is_kept_is_the_same_moment(town: Stage) -> None:
+    class Passing(Clock):
+        """A clock that goes on by a millisecond whenever somebody looks."""
+
+        def __call__(self) -> datetime:
+            self.pass_by(0.001)
+            return self.now
+
+    alice, bob = await town.user("alice"), await town.user("bob")
+    town.ctx = replace(town.ctx, clock=Passing())
+    [told] = (await town.outcome(bob, SetStatus(status=Status.OFFLINE))).events
+    assert isinstance(told, PresenceChanged)
+    assert (await status(town, alice, "bob")).last_seen == told.last_seen == told.at
+    [gone] = await presence.went_offline(town.ctx, "alice")
+    assert (await status(town, bob, "alice")).last_seen == gone.last_seen
 
 
 async def test_who_is_invisible_was_last_seen_when_they_became_so(town: Stage) -> None:

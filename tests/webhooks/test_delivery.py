@@ -201,10 +201,11 @@ async def test_two_users_conversation_begins_with_its_first_message(
 
 async def test_coming_and_going_is_told(stage: Stage, receiver: Receiver, deliver: Deliver) -> None:
     alice = Profile(id="alice")
+    at = stage.clock()
     deliver()
-    await presence.changed(stage.ctx, alice, before=Status.OFFLINE, after=Status.ONLINE)
-    await presence.changed(stage.ctx, alice, before=Status.ONLINE, after=Status.AWAY)
-    await presence.changed(stage.ctx, alice, before=Status.AWAY, after=Status.OFFLINE)
+    await presence.changed(stage.ctx, alice, before=Status.OFFLINE, after=Status.ONLINE, at=at)
+    await presence.changed(stage.ctx, alice, before=Status.ONLINE, after=Status.AWAY, at=at)
+    await presence.changed(stage.ctx, alice, before=Status.AWAY, after=Status.OFFLINE, at=at)
     await receiver.until(lambda: len(receiver.taken) == 2)
     assert [(each.type, each.data["status"]) for each in receiver.taken] == [
         ("user.online", "online"),
