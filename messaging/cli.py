@@ -83,7 +83,13 @@ def worker(folder: Path, slot: int, starts: int) -> None:
 @click.argument("user")
 @click.option("--role", help="The token's role, such as service.")
 @click.option("--name", help="The user's name as others see it.")
-@click.option("--ttl", callback=_duration, default="24h", show_default=True, help="How long it lasts.")
+@click.option(
+    *("--ttl", "ttl"),
+    callback=_duration,
+    default="24h",
+    show_default=True,
+    help="How long it lasts, such as 30s, 15m, 12h or 7d.",
+)
 def token(user: str, role: str | None, name: str | None, ttl: timedelta) -> None:
     """Print a token for USER, signed with JWT_SECRET (or with the secret of development mode)."""
     settings = _settings()

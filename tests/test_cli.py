@@ -97,6 +97,11 @@ def test_bad_arguments_are_told_without_a_traceback(
     assert "Traceback" not in made.stderr
 
 
+def test_the_help_says_how_a_time_is_written(tmp_path: Path) -> None:
+    told = messaging(tmp_path, "token", "--help")
+    assert "such as 30s, 15m, 12h or 7d" in " ".join(told.stdout.split())
+
+
 def test_no_token_is_made_with_a_secret_that_only_the_server_knows(tmp_path: Path) -> None:
     made = messaging(tmp_path, "token", "alice", DATABASE_PATH=":memory:")
     assert (made.returncode, made.stdout) == (2, "")

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from messaging.domain.errors import ClientError
+from messaging.dialects import rest
+from messaging.domain.errors import AuthFailed, ClientError
 from messaging.gateway.gateway import Gateway
 from messaging.service.ports import Bus, Store
+from messaging.transports import strict_json
 from messaging.transports.credentials import bearer
 from messaging.transports.figures import together
 from messaging.transports.neighbours import Neighbours
@@ -65,7 +67,13 @@ class Operations:
     async def metrics(self, request: web.Request) -> web.Response:
         """The counters of all workers, for whoever has the metrics token or a service's."""
         if not (self._open_metrics or await self._may_see_metrics(request)):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+            refusal = rest.refusal(None, AuthFailed("Show METRICS_TOKEN, or a token of a service."))
+            return web.Response(
+                status=refusal.status,
+                text=strict_json.dumps(refusal.body),
+                content_type="application/json",
+                headers={**refusal.headers, "WWW-Authenticate": "Bearer"},
+            )
         if self._neighbours is None:
             text = generate_latest(self._gateway.metrics.registry)
         else:
