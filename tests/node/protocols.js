@@ -7,6 +7,7 @@ const { WebSocket } = require("ws");
 
 const [base, which] = process.argv.slice(2);
 const PING = 300, PONG = 200, CASE_LIMIT = 10_000;
+const TRIES = 3; // of what is timed in milliseconds, where this machine may have other things to do
 const cases = [];
 const timed = (name, run) => cases.push({ name, run, timed: true });
 const other = (name, run) => cases.push({ name, run, timed: false });
@@ -279,11 +280,16 @@ for (const [sent, expected] of [
   });
 }
 
+function outcome(run) {
+  const limit = sleep(CASE_LIMIT).then(() => assert.fail("it took too long"));
+  return Promise.race([run(), limit]).then(() => null, (failure) => failure.message);
+}
+
 async function runAll() {
   for (const { name, run, timed } of cases) {
     if (timed !== (which === "timed")) continue;
-    const limit = sleep(CASE_LIMIT).then(() => assert.fail("it took too long"));
-    const error = await Promise.race([run(), limit]).then(() => null, (failure) => failure.message);
+    let error = await outcome(run);
+    for (let again = 1; timed && error && again < TRIES; again++) error = await outcome(run);
     console.log(JSON.stringify({ name, error }));
   }
   process.exit(0);
