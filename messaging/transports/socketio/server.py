@@ -157,7 +157,8 @@ class SocketServer(socketio.AsyncServer):
         connection.places[place.namespace] = place
         self.manager.arrive(place.sid, place.namespace, place.socket.sid)
         place.send(Kind.CONNECT, {"sid": place.sid} | ({"pid": client.pid} if client.pid else {}))
-        await place.socket.flushed()
+        if client.pid is None:  # who may recover is no such client, and has to hear at once what it missed
+            await place.socket.flushed()
         if place.client is client:  # who has gone meanwhile has been told so
             await client.start()
 
