@@ -27,6 +27,7 @@ from scripts.chaos_harness.by_hand import ANSWER_SECONDS, Client, Hear
 from scripts.chaos_harness.checker import Fact
 from scripts.chaos_harness.node import POLLING, WEBSOCKET, NodeProcess, NodeReader, NodeSender
 from scripts.chaos_harness.plain import (
+    RETRY_SECONDS,
     ROOMS,
     UNIFIED,
     WS_CHAT,
@@ -56,7 +57,8 @@ ENVIRONMENT = {
 }
 """For a server under load: no rate limit, and a log that does not fill the disk."""
 
-CONFLICT = 409
+AGAIN = {409, 503}
+"""Others change the same just now; the storage does not answer at the moment."""
 
 Json = Any
 Way = Literal["websocket", "polling", "upgrading", "chat", "ws-chat", "unified", "rooms", "rest"]
@@ -114,15 +116,19 @@ class Crowd:
             hear=hear,
         )
 
-    async def rest(self, method: str, path: str, body: Json = None, *, base: str | None = None) -> Json:
-        """The answer's body, asked as a service of the host application."""
+    async def rest(
+        self, method: str, path: str, body: Json = None, *, base: str | None = None, tries: int = 50
+    ) -> Json:
+        """The answer's body, asked as a service of the host application; again where it says so."""
         headers = {"Authorization": f"Bearer {token('host', role='service')}"}
         url = (base or self.bases[0]) + path
         async with self.http.request(method, url, json=body, headers=headers) as answer:
-            if answer.status == CONFLICT:  # others change the same just now
-                return await self.rest(method, path, body, base=base)
-            assert answer.status < 300, f"{method} {path}: {await answer.text()}"
-            return await answer.json()
+            if answer.status < 300:
+                return await answer.json()
+            once_more = answer.status in AGAIN and tries > 0
+            assert once_more, f"{method} {path}: {await answer.text()}"
+        await asyncio.sleep(RETRY_SECONDS)
+        return await self.rest(method, path, body, base=base, tries=tries - 1)
 
     async def group(self, conversation: str, *users: str) -> None:
         """A group with these members."""
