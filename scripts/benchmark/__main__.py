@@ -47,6 +47,8 @@ def main() -> None:
 
 async def _measure(stage: Stage, scale: rows.Scale, names: Sequence[str]) -> list[Comparison]:
     comparisons: list[Comparison] = []
+    peers = dict.fromkeys(peer for name in names for peer in rows.PEERS.get(name, ()))
+    await stage.start(peers)
     for name in names:
         start = time.monotonic()
         comparisons += await rows.ROWS[name](stage, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -188,6 +189,13 @@ class Stage:
     def redis(self) -> Server:
         """A Redis beside the load."""
         return self._once("redis", lambda: RedisServer(self.folder / "redis"), self.load_cores)
+
+    async def start(self, names: Iterable[str]) -> None:
+        """Start these peers, at the same time."""
+        if not names:
+            return
+        await asyncio.to_thread(lambda: self.mongodb)
+        await asyncio.gather(*(asyncio.to_thread(self.peer, name) for name in names))
 
     def peer(self, name: str) -> ServerProcess:
         """The peer of this name; the same one for all rows."""

@@ -36,6 +36,8 @@ ON_SQLITE, AT_INFO = "ours-sqlite", "ours-info"
 HISTORY = 50
 _ONE_ROOM = ROOMS[0]
 _FILES_BESIDE_CONNECTIONS = 100
+_PERIOD_SECONDS = 3.0
+"""How often a process compares its positions with the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class Scale:
 
 
 TINY = Scale(seconds=0.1, rounds=1, watchers=20, idle=20, leaving=50, messages=2_000)
-QUICK = Scale(seconds=0.6, rounds=3, watchers=1_000, idle=500, leaving=2_000, messages=100_000)
+QUICK = Scale(seconds=0.5, rounds=3, watchers=1_000, idle=500, leaving=1_000, messages=30_000)
 FULL = Scale(seconds=3.0, rounds=5, watchers=1_000, idle=5_000, leaving=20_000, messages=1_000_000)
 
 
@@ -79,10 +81,13 @@ async def watching(stage: Stage, name: str, watchers: int) -> AsyncIterator[Crew
 @asynccontextmanager
 async def talking(stage: Stage, server: Server) -> AsyncIterator[Crew]:
     """Fifty pairs, of each of which the left one sends."""
-    clients: list[Client] = []
-    for number in range(PAIRS):
+
+    async def enter(number: int) -> list[Client]:
         credentials = [token(SECRET, user) for user in pair_members(number)]
-        clients += await connect_all(server.port, credentials, f"pair{number}")
+        return await connect_all(server.port, credentials, f"pair{number}")
+
+    pairs = await asyncio.gather(*map(enter, range(PAIRS)))
+    clients = [client for pair in pairs for client in pair]
     senders = [(clients[2 * number], f"pair{number}") for number in range(PAIRS)]
     yield Crew(stage, server, senders, clients, copies=2)
     await leave_all(clients)
@@ -303,10 +308,13 @@ async def _longest_pause(
 
 
 async def unwatched(stage: Stage, scale: Scale) -> list[Comparison]:
+    # What a process does every few seconds by itself has to come as often in the one part as in the other.
+    seconds = scale.seconds if scale is TINY else _PERIOD_SECONDS
+    rounds = 1 if scale is QUICK else scale.rounds
     with stage.two() as (first, second):
         async with talking(stage, first) as crew:
             await crew.send(2, scale.seconds)
-            samples = [await _unwatched(crew, second, scale.seconds) for _ in range(scale.rounds)]
+            samples = [await _unwatched(crew, second, seconds) for _ in range(rounds)]
     return [
         Comparison(
             row="unwatched",
@@ -344,6 +352,18 @@ def _against_node(
         row=row, unit=unit, name=OURS, samples=ours, peer=NODE, peer_samples=theirs, required=required
     )
 
+
+PEERS: dict[str, Sequence[str]] = {
+    "fanout-1000": (OURS, NODE, PLAIN),
+    "fanout-10": (OURS, NODE),
+    "durable": (OURS, NODE),
+    "latency": (OURS, NODE),
+    "sqlite": (ON_SQLITE, OURS),
+    "joining": (OURS, NODE),
+    "log-level": (AT_INFO, OURS),
+    "sign-in": (OURS, NODE),
+}
+"""Who serves several rows, and is started once."""
 
 ROWS: dict[str, Callable[[Stage, Scale], Awaitable[list[Comparison]]]] = {
     "fanout-1000": fan_out_1000,

@@ -32,6 +32,8 @@ from scripts.benchmark.peers import Stage
 WORDS, CONVERSATIONS, USERS = 30_000, 2_000, 50
 MEMBERSHIPS = (1, 20, 200)
 PAGE = 21
+QUESTIONS = 150
+"""How many are asked in a round."""
 _BATCH = 5_000
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
@@ -170,7 +172,7 @@ async def search(stage: Stage, messages: int, rounds: int) -> list[Comparison]:
     for name, store in stores.items():
         town = Town(messages)
         await slowest(store, town.questions(30))  # what is read for the first time comes from the disk
-        samples = [await slowest(store, town.questions(200)) for _ in range(rounds)]
+        samples = [await slowest(store, town.questions(QUESTIONS)) for _ in range(rounds)]
         await store.close()
         comparisons.append(
             Comparison(
