@@ -22,7 +22,7 @@ RETENTION_SECONDS = 3_600.0
 """How often old messages are looked for."""
 _REST_SECONDS = 0.01
 """Between two steps, so that those who wait for the store come first."""
-_ERASURES_AT_ONCE = 16
+_ERASURES_AT_ONCE = 8
 """How many users are erased together, a step of each in turn: nobody waits for who wrote very much."""
 _FAULT_SECONDS = 60.0
 """How long an erasure rests in which something went wrong that should not."""
