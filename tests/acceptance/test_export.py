@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from messaging.domain.models import Conversation, Kind, Member, Message
+from messaging.domain.models import Conversation, Kind, Member, Message, Profile
 from messaging.stores import sqlite_rows
 from messaging.stores.sqlite import SqliteStore
 from tests.acceptance.stage import FREELY, Stage, new_id, token
@@ -26,6 +26,9 @@ from tests.servers import ServerProcess
 MANY = 100_000
 MORE_BYTES = 50 * 1024 * 1024
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+NOTE = """
+INSERT INTO notifications (user_id, position, id, type, body, data, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 HOSTILE = "<script>document.title='hacked'</script><img src=/x onerror=\"document.title='hacked'\">"
 
 
@@ -76,6 +79,7 @@ async def filled(path: Path) -> None:
     await store.open()
     group = Conversation(id="g", kind=Kind.GROUP, created_at=BEGAN, updated_at=BEGAN, member_count=1)
     await store.save(group, put=[Member(conversation_id="g", user_id="alice", joined_at=BEGAN)])
+    await store.put_user(Profile(id="alice"))
     await store.close()
     words = "a message of some words that are as long as people's usually are, more or less, in a chat"
     first = Message(
@@ -84,6 +88,7 @@ async def filled(path: Path) -> None:
     with sqlite3.connect(path, isolation_level=None) as database:
         database.execute("BEGIN")
         database.executemany(sqlite_rows.INSERT_MESSAGE, map(sqlite_rows.message_row, many(first)))
+        database.executemany(NOTE, (("alice", n, str(n), "t", words, "{}", n) for n in range(1, MANY + 1)))
         database.execute("COMMIT")
     database.close()
 
@@ -99,8 +104,17 @@ def resident_bytes(pid: int) -> int:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("form", ["jsonl", "html"])
-async def test_a_hundred_thousand_messages_are_exported_in_little_memory(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "least_lines"),
+    [
+        ("conversations/g/export?format=jsonl", MANY),
+        ("conversations/g/export?format=html", MANY),
+        ("users/alice/export", 2 * MANY),
+    ],
+)
+async def test_a_hundred_thousand_messages_are_exported_in_little_memory(
+    tmp_path: Path, path: str, least_lines: int
+) -> None:
     database = tmp_path / "many.db"
     await filled(database)
     with ServerProcess(tmp_path / "server", {**FREELY, "DATABASE_PATH": str(database)}) as server:
@@ -108,12 +122,12 @@ async def test_a_hundred_thousand_messages_are_exported_in_little_memory(tmp_pat
         headers = {"Authorization": f"Bearer {token('alice')}"}
         timeout = aiohttp.ClientTimeout(total=50)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
-            url = f"{server.url}/api/conversations/g/export?format={form}"
+            url = f"{server.url}/api/{path}"
             async with http.get(url) as response:
                 assert response.status == 200
                 await asyncio.sleep(0.3)  # a client that is slow at first makes the server wait, not collect
                 async for chunk in response.content.iter_any():
                     lines += chunk.count(b"\n")
                     most = max(most, resident_bytes(server.pid))
-    assert lines >= MANY
+    assert lines >= least_lines
     assert most - before < MORE_BYTES, f"{(most - before) / 1024 / 1024:.1f} MiB more"
