@@ -28,12 +28,12 @@ class Recent(Generic[K, V]):
             return None
         return entry[1]
 
-    def put(self, key: K, value: V) -> None:
-        """Remember a value; the oldest one is forgotten to make room."""
+    def put(self, key: K, value: V, since: float | None = None) -> None:
+        """Remember a value, which was so at a time of that clock; the oldest is forgotten to make room."""
         self._entries.pop(key, None)
         if len(self._entries) >= self._size:
             del self._entries[next(iter(self._entries))]
-        self._entries[key] = (self._now() + self._seconds, value)
+        self._entries[key] = ((self._now() if since is None else since) + self._seconds, value)
 
     def forget(self, key: K) -> None:
         """No longer know a value, if it is known."""

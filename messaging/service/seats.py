@@ -63,10 +63,10 @@ class Seats:
         place = conversation_id, user_id
         known = self._roles.get(place)
         if known is None:
-            age = self._roles.age
+            age, since = self._roles.age, time.monotonic()
             known = ((await self._store.roles([place])).get(place),)
             if age == self._roles.age:
-                self._roles.put(place, known)
+                self._roles.put(place, known, since)
         return Seat(conversation, known[0])
 
     def at_hand(self, conversation_id: str, user_id: str) -> Seat | None:
@@ -83,10 +83,10 @@ class Seats:
         """The conversation, if there is one. That there is none is never remembered."""
         known = self._conversations.get(conversation_id)
         if known is None:
-            age = self._conversations.age
+            age, since = self._conversations.age, time.monotonic()
             known = await self._store.conversation(conversation_id)
             if known is not None and age == self._conversations.age:
-                self._conversations.put(conversation_id, known)
+                self._conversations.put(conversation_id, known, since)
         return known
 
     def note(self, event: Announcement) -> None:
@@ -131,7 +131,7 @@ class Seats:
             self._refreshing = None
 
     async def _look_up(self, places: Collection[Place]) -> None:
-        ages = self._conversations.age, self._roles.age
+        ages, since = (self._conversations.age, self._roles.age), time.monotonic()
         conversations: Mapping[str, Conversation]
         conversations = await self._store.conversations_among(
             {conversation_id for conversation_id, _ in places}
@@ -140,7 +140,7 @@ class Seats:
         if ages != (self._conversations.age, self._roles.age):
             return
         for conversation in conversations.values():
-            self._conversations.put(conversation.id, conversation)
+            self._conversations.put(conversation.id, conversation, since)
         for place in places:
             if place[0] in conversations:
-                self._roles.put(place, (roles.get(place),))
+                self._roles.put(place, (roles.get(place),), since)

@@ -54,6 +54,10 @@ _BUG_CODES: Final = frozenset(
 _BATCH: Final = 5_000
 """How many documents come in one answer, where there is no limit. PyMongo reads on where there are more."""
 
+_PASSING_CODES: Final = frozenset({6, 7, 89, 134, 262, 9001})
+"""HostUnreachable HostNotFound NetworkTimeout ReadConcernMajorityNotAvailableYet ExceededTimeLimit
+SocketException: PyMongo tries again."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 B = TypeVar("B", bound="MongoBase")
@@ -191,8 +195,12 @@ class MongoBase:
             return None
         command |= {"readConcern": collection.read_concern.document, "$db": self._database.name}
         try:
-            cursor = (await lane.ask(command, collection.codec_options, seconds))["cursor"]
+            cursor = (await lane.ask(command, collection.codec_options, seconds / 2))["cursor"]
         except ConnectionFailure:  # PyMongo may find another primary in the time that is left
+            return None
+        except OperationFailure as error:
+            if error.code not in _PASSING_CODES:
+                raise
             return None
         if cursor["id"]:
             await self._database.command("killCursors", collection.name, cursors=[cursor["id"]])

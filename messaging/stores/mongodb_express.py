@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import struct
+import time
 from asyncio import Future
+from contextvars import Context
 from typing import Any, Final, cast
 
 import bson
@@ -35,8 +38,8 @@ _SERVER_MARGIN_SECONDS: Final = 0.1
 """So much earlier than we do, MongoDB itself gives up."""
 _PAUSE_SECONDS: Final = 1.0
 """After a lane could not be had, PyMongo is not asked for one again so soon."""
-_NOT_PRIMARY: Final = frozenset({10107, 13435, 10058, 11600, 11602, 91, 189})
-"""NotWritablePrimary NotPrimaryNoSecondaryOk LegacyNotPrimary InterruptedAtShutdown
+_NOT_PRIMARY: Final = frozenset({10107, 13435, 13436, 10058, 11600, 11602, 91, 189})
+"""NotWritablePrimary NotPrimaryNoSecondaryOk NotPrimaryOrSecondary LegacyNotPrimary InterruptedAtShutdown
 InterruptedDueToReplStateChange ShutdownInProgress PrimarySteppedDown."""
 
 log = logging.getLogger(__name__)
@@ -52,18 +55,28 @@ class Express:
         self._opening = False
         self._pause_until = 0.0
         self._closed = False
+        pool = client.options.pool_options
+        self._at_most = min(MAX_LANES, (pool.max_pool_size or 100) // 4)
+        """A lane is one connection less for everything else."""
+        self._known: object = None
+        self._primaries: set[tuple[str, int | None]] = set()
+        self._idle_seconds = pool.max_idle_time_seconds or math.inf
 
     def lane(self) -> Lane | None:
         """A lane that nobody uses; None where there is none now: there may be one more soon."""
         while self._free:
             lane = self._free.pop()
-            if not lane.lost.done():
+            if lane.lost.done():
+                continue
+            if lane.idle_seconds <= self._idle_seconds and self._is_primary(lane.address):
                 return lane
-        if not self._opening and not self._closed and len(self._holders) < MAX_LANES:
+            lane.end()
+        if not self._opening and not self._closed and len(self._holders) < self._at_most:
             loop = asyncio.get_running_loop()
             if loop.time() >= self._pause_until:
                 self._opening = True
-                holder = loop.create_task(self._hold(), name="express lane")
+                # In a context of its own: whoever asks first has a limit of time, which is not the lane's.
+                holder = loop.create_task(self._hold(), name="express lane", context=Context())
                 self._holders.add(holder)
                 holder.add_done_callback(self._holders.discard)
         return None
@@ -81,6 +94,15 @@ class Express:
         if self._holders:
             await asyncio.wait(list(self._holders))
 
+    def _is_primary(self, address: tuple[str, int | None]) -> bool:
+        """Whether PyMongo holds a server to be one that can be written to."""
+        known = self._client.topology_description
+        if known is not self._known:
+            servers = known.server_descriptions().values()
+            self._primaries = {each.address for each in servers if each.is_writable}
+            self._known = known
+        return address in self._primaries
+
     async def _hold(self) -> None:
         """Have a connection, and give it back when it is lost."""
         lane: Lane | None = None
@@ -88,7 +110,7 @@ class Express:
             # Private, as is what is found in it: see docs/design.md. There is no other way to a connection.
             async with await cast(Any, self._client)._conn_for_writes(None, "express") as connection:  # noqa: SLF001
                 transport, before = connection.conn.conn
-                lane = Lane(self, transport, before)
+                lane = Lane(self, connection.address, transport, before)
                 self._opening = False
                 self._free.append(lane)
                 try:
@@ -119,8 +141,14 @@ class Lane(asyncio.Protocol):
     """One connection; one command on it at a time."""
 
     def __init__(
-        self, express: Express, transport: asyncio.Transport, before: asyncio.BufferedProtocol
+        self,
+        express: Express,
+        address: tuple[str, int | None],
+        transport: asyncio.Transport,
+        before: asyncio.BufferedProtocol,
     ) -> None:
+        self.address = address
+        """Of the server, as PyMongo names it."""
         self.lost: Future[PyMongoError] = asyncio.get_running_loop().create_future()
         """Done when the connection is gone, with the reason."""
         self._express = express
@@ -130,8 +158,14 @@ class Lane(asyncio.Protocol):
         self._answer: Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._received = bytearray()
+        self._used_at = time.monotonic()
         transport.set_protocol(self)
         transport.resume_reading()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has used it."""
+        return time.monotonic() - self._used_at
 
     async def ask(self, command: Document, codec: CodecOptions[Document], seconds: float) -> Document:
         """MongoDB's answer to a command, which names its database as `$db`.
@@ -140,7 +174,12 @@ class Lane(asyncio.Protocol):
         NotPrimaryError: then nobody knows what became of it; OperationFailure where MongoDB refuses.
         """
         limit = {"maxTimeMS": max(1, int((seconds - _SERVER_MARGIN_SECONDS) * 1000))}
-        reply = bson.decode(await self._exchange(bson.encode(command | limit), seconds), codec)
+        try:
+            body = bson.encode(command | limit)
+        except BaseException:
+            self._express.done(self)
+            raise
+        reply = bson.decode(await self._exchange(body, seconds), codec)
         if not reply.get("ok"):
             self._refused(reply)
         return reply
@@ -192,6 +231,7 @@ class Lane(asyncio.Protocol):
         if (len(data), answers, operation, flags, kind) != (length, self._request, _OP_MSG, 0, _BODY):
             self._give_up(AutoReconnect("MongoDB sent something that was not asked for"))
             return
+        self._used_at = time.monotonic()
         self._settle(data[_HEADER.size :])
         self._express.done(self)
 

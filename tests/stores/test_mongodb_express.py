@@ -83,6 +83,30 @@ async def test_there_are_never_more_lanes_than_allowed(express: Express) -> None
     assert express.lane() is lanes[0]
 
 
+@pytest.mark.parametrize(("size", "lanes"), [(1, 0), (3, 0), (8, 2)])
+async def test_lanes_leave_most_of_a_small_pool(mongodb_uri: str, size: int, lanes: int) -> None:
+    async with AsyncMongoClient[Document](mongodb_uri, maxPoolSize=size) as client:
+        express = Express(client)
+        taken = [await a_lane(express) for _ in range(lanes)]
+        assert len(taken) == lanes
+        for _ in range(3):
+            assert express.lane() is None
+            await client.admin.command("ping")
+        await express.close()
+
+
+async def test_a_lane_is_not_used_after_it_was_idle_for_longer_than_allowed(mongodb_uri: str) -> None:
+    async with AsyncMongoClient[Document](mongodb_uri, maxIdleTimeMS=50) as client:
+        express = Express(client)
+        lane = await a_lane(express)
+        await lane.ask(PING, CODEC, 5)
+        await until(lambda: lane.idle_seconds > 0.05)
+        other = await a_lane(express)
+        assert other is not lane
+        await until(lane.lost.done)
+        await express.close()
+
+
 async def test_an_answer_in_many_pieces_is_whole(
     express: Express, client: AsyncMongoClient[Document]
 ) -> None:
