@@ -27,6 +27,10 @@ class Gated(SqliteStore):
         self.away = False
         self.batches: list[list[str]] = []
 
+    def has_begun(self, writes: int) -> bool:
+        """Whether so many writes have begun."""
+        return len(self.batches) == writes
+
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         """As Store.append."""
         self.batches.append([each.content for each in drafts])
@@ -77,9 +81,8 @@ async def test_a_few_conversations_are_written_together_and_no_more(store: Gated
     store.gate.clear()
     for number, where in enumerate("cdefg"):
         told.give(committer, str(number), where)
-        await until(lambda: committer._beginning is None)  # noqa: SLF001  one after the other
-    await until(lambda: len(store.batches) == module.MAX_WRITES)
-    await asyncio.sleep(0.01)
+        await until(partial(store.has_begun, min(number + 1, module.MAX_WRITES)))
+    await asyncio.sleep(2 * module.PATIENCE_SECONDS)
     assert len(store.batches) == module.MAX_WRITES
     store.gate.set()
     await committer.close()
