@@ -19,6 +19,7 @@ from messaging.stores import mongodb_base
 from messaging.stores.mongodb import MongoStore
 from messaging.stores.mongodb_documents import Document
 from messaging.stores.mongodb_express import MAX_LANES, Express, Lane
+from scripts.chaos_harness.replica_set import ReplicaSet
 from tests.certificates import authority
 from tests.conftest import missing
 from tests.gateway.house import until
@@ -233,3 +234,30 @@ async def _use(uri: str) -> None:
     await until(lambda: store.express.free > 0)
     assert (await everything(store))[before:] == [message for (message,) in messages]
     await store.close()
+
+
+async def test_no_lane_leads_to_a_primary_of_before(tmp_path: Path) -> None:
+    if program("mongod") is None:
+        missing("mongod (with libcurl4)")
+    servers = ReplicaSet(tmp_path, 3)
+    await asyncio.to_thread(servers.start)
+    try:
+        async with AsyncMongoClient[Document](servers.url) as client:
+            express = Express(client)
+            before = await a_lane(express)
+            await before.ask(PING, CODEC, 5)
+            frozen = await asyncio.to_thread(servers.primary)
+            frozen.pause()
+            await until(lambda: _primary_port(client) not in (frozen.port, None), seconds=60)
+            frozen.resume()  # it takes itself for the primary still, for a moment
+            lane = await a_lane(express)
+            assert lane.address[1] != frozen.port
+            assert before.lost.done()
+            await express.close()
+    finally:
+        servers.kill()
+
+
+def _primary_port(client: AsyncMongoClient[Document]) -> int | None:
+    servers = client.topology_description.server_descriptions().values()
+    return next((each.address[1] for each in servers if each.is_writable), None)
