@@ -36,6 +36,7 @@ _OP_MSG: Final = 2013
 _BODY: Final = 0
 _SERVER_MARGIN_SECONDS: Final = 0.1
 """So much earlier than we do, MongoDB itself gives up."""
+_OPENING_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 1.0
 """After a lane could not be had, PyMongo is not asked for one again so soon."""
 _NOT_PRIMARY: Final = frozenset({10107, 13435, 13436, 10058, 11600, 11602, 91, 189})
@@ -51,6 +52,7 @@ class Express:
     def __init__(self, client: AsyncMongoClient[Document]) -> None:
         self._client = client
         self._free: list[Lane] = []
+        self._lanes: set[Lane] = set()
         self._holders: set[asyncio.Task[None]] = set()
         self._opening = False
         self._pause_until = 0.0
@@ -89,10 +91,14 @@ class Express:
     async def close(self) -> None:
         """End all lanes."""
         self._closed = True
-        for holder in list(self._holders):
-            holder.cancel()
-        if self._holders:
-            await asyncio.wait(list(self._holders))
+        for lane in list(self._lanes):
+            lane.end()
+        if self._holders:  # one that is being opened is waited for: PyMongo leaves its socket behind else
+            _, late = await asyncio.wait(list(self._holders), timeout=_OPENING_SECONDS)
+            for holder in late:
+                holder.cancel()
+            if late:
+                await asyncio.wait(late)
 
     def _is_primary(self, address: tuple[str, int | None]) -> bool:
         """Whether PyMongo holds a server to be one that can be written to."""
@@ -112,10 +118,14 @@ class Express:
                 transport, before = connection.conn.conn
                 lane = Lane(self, connection.address, transport, before)
                 self._opening = False
-                self._free.append(lane)
+                self._lanes.add(lane)
                 try:
-                    raise await asyncio.shield(lane.lost)  # in here, so that PyMongo hears of it
+                    self.done(lane)
+                    error = await asyncio.shield(lane.lost)
+                    if error is not None:
+                        raise error  # in here, so that PyMongo hears of it
                 finally:
+                    self._lanes.discard(lane)
                     lane.end()
                     await connection.close_conn(None)
         except PyMongoError as error:
@@ -132,8 +142,10 @@ class Express:
                 self._opening = False
 
     def done(self, lane: Lane) -> None:
-        """The lane's command was answered."""
-        if not self._closed:
+        """The lane is free."""
+        if self._closed:
+            lane.end()
+        else:
             self._free.append(lane)
 
 
@@ -149,8 +161,8 @@ class Lane(asyncio.Protocol):
     ) -> None:
         self.address = address
         """Of the server, as PyMongo names it."""
-        self.lost: Future[PyMongoError] = asyncio.get_running_loop().create_future()
-        """Done when the connection is gone, with the reason."""
+        self.lost: Future[PyMongoError | None] = asyncio.get_running_loop().create_future()
+        """Done when the connection is gone, with the reason; None where we gave it up ourselves."""
         self._express = express
         self._transport = transport
         self._before = before
@@ -184,8 +196,10 @@ class Lane(asyncio.Protocol):
             self._refused(reply)
         return reply
 
-    def end(self) -> None:
-        """Give the connection up."""
+    def end(self, error: PyMongoError | None = None) -> None:
+        """Give the connection up, as `error` says."""
+        if not self.lost.done():
+            self.lost.set_result(error)
         self._transport.abort()
 
     # --- what the loop calls ---
@@ -214,7 +228,7 @@ class Lane(asyncio.Protocol):
 
     def _exchange(self, body: bytes, seconds: float) -> Future[bytes]:
         if self.lost.done():
-            raise self.lost.result()
+            raise self.lost.result() or AutoReconnect("the connection to MongoDB was given up")
         self._request = (self._request + 1) & 0x7FFFFFFF
         loop = asyncio.get_running_loop()
         answer = self._answer = loop.create_future()
@@ -239,10 +253,8 @@ class Lane(asyncio.Protocol):
         self._give_up(NetworkTimeout("MongoDB took too long"))
 
     def _give_up(self, error: PyMongoError) -> None:
-        if not self.lost.done():
-            self.lost.set_result(error)
         self._settle(error)
-        self.end()
+        self.end(error)
 
     def _settle(self, result: bytes | PyMongoError) -> None:
         if self._timer is not None:

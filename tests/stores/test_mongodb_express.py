@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pymongo
@@ -51,6 +52,13 @@ async def a_lane(express: Express) -> Lane:
 
     await until(look)
     return found[0]
+
+
+@pytest.fixture(autouse=True)
+def _collect_sockets() -> Iterator[None]:
+    """As in test_mongodb.py."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
