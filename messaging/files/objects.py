@@ -58,14 +58,16 @@ class ObjectFiles:
     async def read(self, name: str, *, start: int = 0, length: int) -> AsyncIterator[bytes]:
         """See `Files.read`."""
         with _available():
-            while length > 0:
-                size = min(_CHUNK_BYTES, length)
-                try:
+            try:
+                # Past its end there is nothing to be had of an object, not even nothing.
+                end = min(start + length, (await obstore.head_async(self._store, name))["size"])
+                while start < end:
+                    size = min(_CHUNK_BYTES, end - start)
                     chunk = await obstore.get_range_async(self._store, name, start=start, length=size)
-                except (NotFoundError, FileNotFoundError):
-                    raise FileGone from None
-                start, length = start + size, length - size
-                yield bytes(chunk)
+                    start += size
+                    yield bytes(chunk)
+            except (NotFoundError, FileNotFoundError):
+                raise FileGone from None
 
     async def delete(self, name: str) -> None:
         """See `Files.delete`."""

@@ -215,6 +215,8 @@ async def _body(request: web.Request) -> object:
             data = await request.read()
     except TimeoutError:
         raise InvalidFormat("The body takes too long to come in.") from None
+    except (web.RequestPayloadError, ConnectionError):  # not encoded as it says, or cut
+        raise InvalidFormat("The body cannot be read.") from None
     if not data:
         return None
     try:

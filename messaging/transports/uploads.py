@@ -44,7 +44,14 @@ UPLOAD_SECONDS = 600.0
 _FIELD = "file"
 _THUMBNAIL_BYTES = 1 << 22
 """More than any thumbnail has."""
-_UNREADABLE = (HttpProcessingError, ValueError, RuntimeError, AssertionError)
+_UNREADABLE = (
+    HttpProcessingError,
+    web.RequestPayloadError,
+    ConnectionError,
+    ValueError,
+    RuntimeError,
+    AssertionError,
+)
 """What aiohttp raises of a form that is none."""
 _PRIVATE = {
     "X-Content-Type-Options": "nosniff",

@@ -483,3 +483,19 @@ async def test_the_document_is_valid_openapi_and_has_every_route(stage: Stage) -
     others = ("/api/messaging/token", "/healthz", "/readyz", "/metrics", "/api/openapi.json")
     served = {(route.method, route.path) for route in ROUTES} | {("GET", path) for path in others}
     assert served <= described
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("path", ["/api/conversations/<group>/messages", "/api/uploads"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(
+    stage: Stage, encoding: str, path: str
+) -> None:
+    cast = await make_cast(stage)
+    form = path == "/api/uploads"
+    headers = {
+        "Content-Encoding": encoding,
+        "Content-Type": "multipart/form-data; boundary=b" if form else "application/json",
+    }
+    answer = await stage.rest("POST", cast.fill(path), b"xx", user=cast.alice, headers=headers)
+    assert answer.status == 400
+    assert answer.body["error"]["code"] == "INVALID_FORMAT"

@@ -51,6 +51,18 @@ async def test_what_was_written_can_be_read_whole_and_in_part(files: Files) -> N
     assert await whole(files, "a", start=size - 5, length=5) == CHUNK[-5:]
 
 
+@pytest.mark.parametrize("kilobytes", [1, 256, 1024, 1025])
+async def test_more_than_there_is_ends_where_the_file_ends(files: Files, kilobytes: int) -> None:
+    data = os.urandom(kilobytes * 1024)
+
+    async def given() -> AsyncIterator[bytes]:
+        yield data
+
+    await files.write("a", given())
+    assert await whole(files, "a", length=4 * 1024 * 1024) == data
+    assert await whole(files, "a", start=1000, length=4 * 1024 * 1024) == data[1000:]
+
+
 async def test_a_small_and_an_empty_file_are_files(files: Files) -> None:
     await files.write("small", pieces(1))
     await files.write("empty", pieces(0))

@@ -103,7 +103,7 @@ def text_response(body: str, headers: dict[str, str]) -> web.Response:
 
 
 async def read_body(request: web.Request, max_bytes: int) -> str:
-    """A POST body, however it comes in. Raises BodyTooLarge, or ValueError: no UTF-8, too slow."""
+    """A POST body, however it comes in. Raises BodyTooLarge, or ValueError: no UTF-8, too slow, cut."""
     return (await read_bytes(request, max_bytes)).decode()
 
 
@@ -122,4 +122,6 @@ async def read_bytes(request: web.Request, max_bytes: int) -> bytes:
                     raise BodyTooLarge
     except TimeoutError as error:
         raise ValueError("too slow") from error
+    except (web.RequestPayloadError, ConnectionError) as error:  # not encoded as it says, or cut
+        raise ValueError("unreadable") from error
     return b"".join(pieces)
