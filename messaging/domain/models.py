@@ -311,11 +311,12 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What a message said until it was edited, by whom, and when."""
+    """What a message said until it was edited, by whom, and when; and under which `rev` that was."""
 
     content: str
     user_id: str
     at: datetime
+    rev: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

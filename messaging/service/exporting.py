@@ -9,7 +9,7 @@ from typing import Any
 from messaging.domain.commands import Actor, ExportConversation, ExportUser
 from messaging.domain.errors import PermissionDenied, UserNotFound
 from messaging.domain.forgetting import UPLOADS, Record
-from messaging.domain.models import Conversation, Message, MessageView, Reaction
+from messaging.domain.models import Conversation, Edit, Message, MessageView, Reaction
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ConversationExport, UserExport
 from messaging.domain.uploads import PATH
@@ -92,11 +92,35 @@ def _reaction(message: Message, reaction: Reaction) -> Mapping[str, Any]:
     }
 
 
-async def _said(ctx: Context, conversation_id: str, user_id: str) -> AsyncIterator[tuple[MessageView, ...]]:
+async def _said(
+    ctx: Context, conversation_id: str, user_id: str
+) -> AsyncIterator[tuple[Record | MessageView, ...]]:
+    """A user's messages in a conversation; after each page, what those of it said before."""
     seq = 0
     while page := await ctx.store.sent(conversation_id, user_id, after=seq, limit=EXPORT_PAGE):
         yield await message_views(ctx, page)
+        for message in page:
+            if message.edited_at is not None:
+                async for edits in _edits(ctx, message):
+                    yield edits
         seq = page[-1].seq
+
+
+async def _edits(ctx: Context, message: Message) -> AsyncIterator[tuple[Record, ...]]:
+    rev = 0
+    while page := await ctx.store.edits(message.id, after=rev, limit=EXPORT_PAGE):
+        yield tuple(Record(kind="edits", values=_edit(message, edit)) for edit in page)
+        rev = page[-1].rev
+
+
+def _edit(message: Message, edit: Edit) -> Mapping[str, Any]:
+    return {
+        "conversationId": message.conversation_id,
+        "messageId": str(message.id),
+        "content": edit.content,
+        "editedBy": edit.user_id,
+        "editedAt": edit.at,
+    }
 
 
 async def _pages(

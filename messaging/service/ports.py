@@ -245,8 +245,9 @@ class Store(
     async def rev_before(self, conversation_id: str, seq: int) -> int:
         """The last rev that was given while the conversation ended below `seq`; 0 where there was none."""
 
-    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
-        """What a message said before each edit: the last `limit`, the oldest first."""
+    async def edits(self, message_id: int, *, limit: int, after: int | None = None) -> Sequence[Edit]:
+        """What a message said before each edit: the last `limit`, or the first `limit` past the rev `after`;
+        the oldest first."""
 
     # reads
 

@@ -438,9 +438,9 @@ class MongoStore(
         return await self._changes.rev_before(conversation_id, seq)
 
     @answering
-    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
+    async def edits(self, message_id: int, *, limit: int, after: int | None = None) -> Sequence[Edit]:
         """See `Store.edits`."""
-        return await self._changes.edits(message_id, limit)
+        return await self._changes.edits(message_id, limit, after)
 
     # reads
 

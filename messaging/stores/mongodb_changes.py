@@ -105,9 +105,13 @@ class Changes:
         found = await self._changes.find_one(query, {"rev": True}, sort=[("lastSeq", -1), ("rev", -1)])
         return int(found["rev"]) if found else 0
 
-    async def edits(self, message_id: int, limit: int) -> Sequence[Edit]:
+    async def edits(self, message_id: int, limit: int, after: int | None) -> Sequence[Edit]:
         """See `Store.edits`."""
         if limit <= 0:
             return []
-        found = self._changes.find({"messageId": message_id, **_EDIT}).sort("rev", -1).limit(limit)
+        query = {"messageId": message_id, **_EDIT}
+        if after is not None:
+            onwards = self._changes.find({**query, "rev": {"$gt": after}}).sort("rev", 1).limit(limit)
+            return [edit_from(each) async for each in onwards]
+        found = self._changes.find(query).sort("rev", -1).limit(limit)
         return [edit_from(each) async for each in found][::-1]

@@ -340,7 +340,9 @@ def change_from(document: Stored) -> Change:
 
 def edit_from(document: Stored) -> Edit:
     """What the document of an edit says that the message said before."""
-    return Edit(content=document["before"], user_id=document["userId"], at=document["at"])
+    return Edit(
+        content=document["before"], user_id=document["userId"], at=document["at"], rev=document["rev"]
+    )
 
 
 # reads

@@ -86,7 +86,7 @@ UNTOLD: Final[Mapping[tuple[str, str], str]] = {
     ("messages", "senderId"): "told as messages",
     ("messages", "reactions.userIds"): "told as reactions",
     ("readMarks", "readerId"): "how far they have read is told as cursors",
-    ("changes", "userId"): "told as messages and reactions, as they are now",
+    ("changes", "userId"): "told as messages, their edits, and reactions, as they are now",
     ("reports", "senderId"): "a matter of who reported them",
     ("erasures", "_id"): "of somebody who is no longer there",
 }

@@ -194,8 +194,8 @@ class SqliteStore(
     async def rev_before(self, conversation_id: str, seq: int) -> int:
         return await self._read(changes.rev_before, conversation_id, seq)
 
-    async def edits(self, message_id: int, *, limit: int) -> Sequence[Edit]:
-        return await self._read(changes.edits, message_id, limit)
+    async def edits(self, message_id: int, *, limit: int, after: int | None = None) -> Sequence[Edit]:
+        return await self._read(changes.edits, message_id, limit, after)
 
     # reads
 

@@ -82,12 +82,14 @@ def rev_before(db: sqlite3.Connection, conversation_id: str, seq: int) -> int:
     return row["rev"] if row else 0
 
 
-def edits(db: sqlite3.Connection, message_id: int, limit: int) -> Sequence[Edit]:
+def edits(db: sqlite3.Connection, message_id: int, limit: int, after: int | None) -> Sequence[Edit]:
+    order = "DESC" if after is None else "ASC"
     found = db.execute(
-        """
-        SELECT * FROM changes WHERE message_id = ? AND kind = ? AND before IS NOT NULL
-        ORDER BY rev DESC LIMIT ?
-        """,
-        (message_id, ChangeKind.EDITED.value, limit),
+        f"""
+        SELECT * FROM changes WHERE message_id = ? AND kind = ? AND before IS NOT NULL AND rev > ?
+        ORDER BY rev {order} LIMIT ?
+        """,  # noqa: S608  one of two words
+        (message_id, ChangeKind.EDITED.value, after or 0, limit),
     )
-    return [rows.edit_of(row) for row in found][::-1]
+    told = [rows.edit_of(row) for row in found]
+    return told[::-1] if after is None else told

@@ -76,7 +76,7 @@ UNTOLD: Final[Mapping[tuple[str, str], str]] = {
     ("blocks", "blocked_id"): "a matter of who blocked them",
     ("messages", "sender_id"): "told as messages",
     ("read_marks", "reader_id"): "how far they have read is told as cursors",
-    ("changes", "user_id"): "told as messages and reactions, as they are now",
+    ("changes", "user_id"): "told as messages, their edits, and reactions, as they are now",
     ("reports", "sender_id"): "a matter of who reported them",
     ("erasures", "user_id"): "of somebody who is no longer there",
 }

@@ -208,7 +208,7 @@ def change_of(row: sqlite3.Row) -> Change:
 
 def edit_of(row: sqlite3.Row) -> Edit:
     """A row of changes that is an edit."""
-    return Edit(content=row["before"], user_id=row["user_id"], at=time_of(row["at"]))
+    return Edit(content=row["before"], user_id=row["user_id"], at=time_of(row["at"]), rev=row["rev"])
 
 
 def mark_of(row: sqlite3.Row) -> ReadMark:

@@ -161,12 +161,16 @@ async def test_what_a_message_said_before_is_kept_with_each_edit(store: Store) -
     changed = await edit(store, changed.message, "un", user_id="host")
     assert await react(store, changed.message, "bob") is not None
     expected = [
-        Edit(content="one", user_id="alice", at=change(message, EDITED).at),
-        Edit(content="uno", user_id="host", at=change(message, EDITED).at),
+        Edit(content="one", user_id="alice", at=change(message, EDITED).at, rev=1),
+        Edit(content="uno", user_id="host", at=change(message, EDITED).at, rev=2),
     ]
     assert list(await store.edits(message.id, limit=9)) == expected
     assert list(await store.edits(message.id, limit=1)) == expected[1:]
     assert list(await store.edits(message.id, limit=0)) == []
+    assert list(await store.edits(message.id, limit=9, after=0)) == expected
+    assert list(await store.edits(message.id, limit=1, after=0)) == expected[:1]
+    assert list(await store.edits(message.id, limit=9, after=1)) == expected[1:]
+    assert list(await store.edits(message.id, limit=9, after=2)) == []
 
 
 async def test_with_a_deleted_message_goes_what_it_said_before(store: Store) -> None:
