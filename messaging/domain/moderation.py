@@ -11,11 +11,13 @@ from messaging.domain.values import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A user wants nothing to do with another one."""
+    """A user wants nothing to do with another one, who had `seen` them last at that time (None: never): what
+    the other one is told from then on, as of somebody who became invisible."""
 
     user_id: str
     blocked_id: str
     at: datetime
+    seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

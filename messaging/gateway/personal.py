@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from messaging.domain import ids
 from messaging.domain.errors import ClientError
 from messaging.domain.events import BlocksChanged, Event, Notified, PlaceChanged, PresenceChanged
 from messaging.domain.ids import INBOX
@@ -151,8 +150,7 @@ class Personal:
         """From now on the user does not see these. Of whom they see no more, or again, they are told so."""
         news, follower.hidden = follower.hidden ^ hidden, hidden
         for user_id in news:
-            if ids.direct_id(follower.user_id, user_id) in follower.standings:
-                self._tasks.start(self._tell_presence(follower, user_id))
+            self._tasks.start(self._tell_presence(follower, user_id))
 
     async def _tell_presence(self, follower: Follower, user_id: str) -> None:
         user = (await self._ctx.store.users([user_id])).get(user_id)
@@ -161,10 +159,18 @@ class Personal:
         status = await presence.status_of(self._ctx, user)
         if status is Status.OFFLINE:
             return  # as it seemed before
-        seen = Status.OFFLINE if user_id in follower.hidden else status
-        now = self._ctx.clock()
+        if not await presence.are_contacts(self._ctx, follower.user_id, user_id):
+            return
+        hidden, seen = user_id in follower.hidden, None
+        if hidden:
+            seen = await presence.seen_before_block(self._ctx, follower.user_id, user_id)
         event = PresenceChanged(
-            user=user.profile, status=seen, crossed=True, last_seen=None, conversations=(), at=now
+            user=user.profile,
+            status=Status.OFFLINE if hidden else status,
+            crossed=True,
+            last_seen=seen,
+            conversations=(),
+            at=self._ctx.clock(),
         )
         self._tell(list(follower.sessions), event)
 

@@ -15,6 +15,7 @@ from messaging.domain.replies import BlockList, BlockReply, Done
 from messaging.service.context import Context, Outcome
 from messaging.service.limits import count_query
 from messaging.service.ports_moderation import Positions
+from messaging.service.presence import seen_by_others
 
 MAX_BLOCKS = 1_000
 """How many others a user may block."""
@@ -31,8 +32,9 @@ async def block_user(ctx: Context, actor: Actor, command: BlockUser) -> Outcome:
     if await ctx.store.count_blocks(actor.user_id) >= MAX_BLOCKS:
         raise Conflict("You have blocked too many users.", limit=MAX_BLOCKS)
     now = ctx.clock()
-    positions = await ctx.store.block(actor.user_id, command.user_id, at=now)
-    block = Block(user_id=actor.user_id, blocked_id=command.user_id, at=now)
+    seen = await seen_by_others(ctx, actor.user_id, now)
+    positions = await ctx.store.block(actor.user_id, command.user_id, at=now, seen=seen)
+    block = Block(user_id=actor.user_id, blocked_id=command.user_id, at=now, seen=seen)
     if positions is None:
         block = await ctx.store.find_block(actor.user_id, command.user_id) or block
     reply = BlockReply(view=BlockView(block=block, profile=profile), created=positions is not None)

@@ -20,8 +20,11 @@ class Positions(NamedTuple):
 class Blocks(Protocol):
     """Who wants nothing to do with whom. A block concerns both users, and raises the position of each."""
 
-    async def block(self, user_id: str, blocked_id: str, *, at: datetime) -> Positions | None:
-        """Keep that a user blocked another one; None where they had already, and nothing was written."""
+    async def block(
+        self, user_id: str, blocked_id: str, *, at: datetime, seen: datetime | None = None
+    ) -> Positions | None:
+        """Keep that a user blocked another one, who had `seen` them last at that time; None where they had
+        already, and nothing was written."""
 
     async def unblock(self, user_id: str, blocked_id: str) -> Positions | None:
         """End a block; None where there was none."""

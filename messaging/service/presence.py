@@ -68,10 +68,11 @@ async def online_users(
 async def get_status(ctx: Context, actor: Actor, command: GetStatus) -> Outcome:
     """Whether a contact is online; others than contacts do not exist for the asker."""
     user = (await ctx.store.users([command.user_id])).get(command.user_id)
-    if user is None or not (actor.service or await _are_contacts(ctx, actor.user_id, command.user_id)):
+    if user is None or not (actor.service or await are_contacts(ctx, actor.user_id, command.user_id)):
         raise UserNotFound
     if not actor.service and await ctx.blocks.between(actor.user_id, command.user_id):
-        return Outcome(reply=UserStatus(user_id=command.user_id, status=Status.OFFLINE))
+        seen = await seen_before_block(ctx, actor.user_id, command.user_id)
+        return Outcome(reply=UserStatus(user_id=command.user_id, status=Status.OFFLINE, last_seen=seen))
     status = await status_of(ctx, user)
     return Outcome(reply=UserStatus(user_id=command.user_id, status=status, last_seen=user.last_seen))
 
@@ -80,6 +81,21 @@ async def status_of(ctx: Context, user: User) -> Status:
     """What others see of a user now."""
     online = ctx.policy.presence and bool(await ctx.presence.among(ONLINE, [user.profile.id]))
     return user.status if online else Status.OFFLINE
+
+
+async def seen_by_others(ctx: Context, user_id: str, now: datetime) -> datetime | None:
+    """When others saw a user last, who goes out of their sight now: now, unless they were offline already."""
+    user = await _user(ctx, user_id)
+    return user.last_seen if await status_of(ctx, user) is Status.OFFLINE else now
+
+
+async def seen_before_block(ctx: Context, user_id: str, hidden_id: str) -> datetime | None:
+    """When a user last saw one who has blocked them: the same, whatever that one has done since, as of
+    somebody invisible. None for whom the user blocked; else they would learn that the other did, too."""
+    if await ctx.store.find_block(user_id, hidden_id) is not None:
+        return None
+    block = await ctx.store.find_block(hidden_id, user_id)
+    return None if block is None else block.seen
 
 
 async def list_contacts(ctx: Context, actor: Actor, command: ListContacts) -> Outcome:
@@ -215,7 +231,8 @@ async def _visible(ctx: Context, actor: Actor, user_ids: set[str]) -> set[str]:
     return {user_id for user_id, user in users.items() if user.status is not Status.OFFLINE}
 
 
-async def _are_contacts(ctx: Context, one: str, other: str) -> bool:
+async def are_contacts(ctx: Context, one: str, other: str) -> bool:
+    """Whether two users learn of one another's presence, if neither has blocked the other."""
     if one == other:
         return True
     shared = [

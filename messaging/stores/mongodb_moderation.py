@@ -34,14 +34,16 @@ class MongoModeration(MongoInbox):
     """`Moderation` (messaging.service.ports_moderation)."""
 
     @answering
-    async def block(self, user_id: str, blocked_id: str, *, at: datetime) -> Positions | None:
+    async def block(
+        self, user_id: str, blocked_id: str, *, at: datetime, seen: datetime | None = None
+    ) -> Positions | None:
         """See `Blocks.block`."""
         both = {"userId": user_id, "blockedId": blocked_id}
 
         async def change(session: AsyncClientSession) -> Positions | None:
             if await self._database["blocks"].find_one(both, session=session) is not None:
                 return None
-            await self._database["blocks"].insert_one({**both, "at": at}, session=session)
+            await self._database["blocks"].insert_one({**both, "at": at, "seen": seen}, session=session)
             return Positions(*await self._raise([user_id, blocked_id], session))
 
         return await self._in_transaction(change)
@@ -126,7 +128,10 @@ class MongoModeration(MongoInbox):
 
 
 def _block_from(document: Stored) -> Block:
-    return Block(user_id=document["userId"], blocked_id=document["blockedId"], at=document["at"])
+    at = document["at"]
+    return Block(
+        user_id=document["userId"], blocked_id=document["blockedId"], at=at, seen=document.get("seen", at)
+    )
 
 
 def _report_document(report: Report) -> Document:

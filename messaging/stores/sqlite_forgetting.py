@@ -81,7 +81,7 @@ UNTOLD: Final[Mapping[tuple[str, str], str]] = {
     ("erasures", "user_id"): "of somebody who is no longer there",
 }
 """What an export does not tell, and why."""
-_TIMES: Final = frozenset({"at", "last_seen"})
+_TIMES: Final = frozenset({"at", "last_seen", "seen"})
 _NUMBERS: Final = frozenset({"archived_at", "unread_at"})
 """These are a `seq`, whatever they are called."""
 _YES_OR_NO: Final = frozenset({"muted", "thumbnail", "ready"})

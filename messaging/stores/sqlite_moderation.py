@@ -20,8 +20,10 @@ _NO_BOUND = 2**62
 class SqliteModeration(SqliteBase):
     """`Moderation` (messaging.service.ports_moderation)."""
 
-    async def block(self, user_id: str, blocked_id: str, *, at: datetime) -> Positions | None:
-        return await self._write(_block, user_id, blocked_id, at)
+    async def block(
+        self, user_id: str, blocked_id: str, *, at: datetime, seen: datetime | None = None
+    ) -> Positions | None:
+        return await self._write(_block, user_id, blocked_id, at, seen)
 
     async def unblock(self, user_id: str, blocked_id: str) -> Positions | None:
         return await self._write(_unblock, user_id, blocked_id)
@@ -54,10 +56,12 @@ class SqliteModeration(SqliteBase):
 # --- blocks ------------------------------------------------------------------------------------------------
 
 
-def _block(db: sqlite3.Connection, user_id: str, blocked_id: str, at: datetime) -> Positions | None:
+def _block(
+    db: sqlite3.Connection, user_id: str, blocked_id: str, at: datetime, seen: datetime | None
+) -> Positions | None:
     kept = db.execute(
-        "INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (user_id, blocked_id, rows.milliseconds(at)),
+        "INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (user_id, blocked_id, rows.milliseconds(at), rows.milliseconds_or_none(seen)),
     )
     return _positions(db, user_id, blocked_id) if kept.rowcount else None
 
@@ -107,7 +111,12 @@ def blocks_of(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str,
 
 
 def _block_of(row: sqlite3.Row) -> Block:
-    return Block(user_id=row["user_id"], blocked_id=row["blocked_id"], at=rows.time_of(row["at"]))
+    return Block(
+        user_id=row["user_id"],
+        blocked_id=row["blocked_id"],
+        at=rows.time_of(row["at"]),
+        seen=None if row["seen"] is None else rows.time_of(row["seen"]),
+    )
 
 
 # --- reports -----------------------------------------------------------------------------------------------

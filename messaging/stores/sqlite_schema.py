@@ -245,6 +245,11 @@ _ROUNDS = """
 -- How often an erasure was begun: what notes how far it is must mean this time.
 ALTER TABLE erasures ADD COLUMN round INTEGER NOT NULL DEFAULT 1;
 """
+_SEEN = """
+-- When who is blocked had last seen who blocked them.
+ALTER TABLE blocks ADD COLUMN seen INTEGER;
+UPDATE blocks SET seen = at;
+"""
 MIGRATIONS = (
     _FIRST,
     _DUTIES,
@@ -260,6 +265,7 @@ MIGRATIONS = (
     _RETENTION,
     _BY_USER,
     _ROUNDS,
+    _SEEN,
 )
 """Step n brings a database of version n to n + 1."""
 

@@ -24,6 +24,7 @@ from messaging.domain.ids import INBOX, direct_id
 from messaging.domain.models import Identity, Position, Profile
 from messaging.service import handlers
 from messaging.service.context import Outcome
+from messaging.service.hooks import iso
 from messaging.stores.sqlite import SqliteStore
 from tests.gateway.house import Client, House, Process, built, until
 
@@ -276,6 +277,23 @@ async def test_two_who_are_blocked_see_one_another_go_and_after_it_come_back(str
     await as_bob(street.one, UnblockUser(user_id="alice"))
     await until(lambda: presence(bob, "alice")[-1:] == ["user-online"])
     await until(lambda: presence(alice, "bob")[-1:] == ["user-online"])
+
+
+async def test_who_is_blocked_is_told_what_an_invisible_user_would_make_them_be_told(street: House) -> None:
+    await street.one.connect("bob")
+    alice, carol = await street.other.connect("alice"), await street.other.connect("carol")
+    await street.one.do(PutConversation(conversation_id="2", member_ids=("alice", "bob")))
+    await street.one.do(PutConversation(conversation_id="3", member_ids=("alice", "carol")))
+    await alice.join("2")
+    await alice.join("3")
+    await as_bob(street.one, BlockUser(user_id="alice"))
+    await carol.call("set-status", status="offline")
+    await until(lambda: len(alice.of("user-offline")) == 2)
+    told = {each.pop("userId"): each for each in alice.of("user-offline")}
+    assert told["bob"].keys() == told["carol"].keys()
+    block = await street.one.gateway.ctx.store.find_block("bob", "alice")
+    assert block is not None
+    assert told["bob"]["lastSeen"] == iso(block.at)
 
 
 async def test_neither_is_told_what_the_other_does_but_in_groups_they_speak(street: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -22,6 +23,7 @@ from messaging.domain.commands import (
     PutMember,
     SendMessage,
     SetReaction,
+    SetStatus,
     UnblockUser,
 )
 from messaging.domain.errors import Conflict, InvalidFormat, PermissionDenied, UserNotFound
@@ -37,7 +39,7 @@ from messaging.domain.replies import (
     Sent,
     UserStatus,
 )
-from messaging.service import blocking
+from messaging.service import blocking, presence
 from messaging.service.conversations import ensure_room
 from messaging.service.ports import ONLINE
 from messaging.stores.sqlite import SqliteStore
@@ -140,7 +142,8 @@ async def test_neither_sees_where_the_other_is(stage: Stage, town: tuple[Actor, 
         await stage.ctx.presence.enter("lobby", user_id)
     for actor, other in (town, town[::-1]):
         seen = await stage.do(actor, GetStatus(user_id=other.user_id))
-        assert seen == UserStatus(user_id=other.user_id, status=Status.OFFLINE)
+        assert isinstance(seen, UserStatus)
+        assert seen.status is Status.OFFLINE
         contacts = await stage.do(actor, ListContacts())
         assert isinstance(contacts, ContactList)
         assert [each.user_id for each in contacts.statuses] == ["carol"]
@@ -151,6 +154,45 @@ async def test_neither_sees_where_the_other_is(stage: Stage, town: tuple[Actor, 
     everybody = await stage.do(service(), ListOnlineUsers(conversation_id="g"))
     assert isinstance(everybody, OnlineUsers)
     assert set(everybody.user_ids) == {"alice", "bob", "carol"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_who_is_blocked_sees_what_they_would_see_of_somebody_invisible(
+    stage: Stage, *, there: bool
+) -> None:
+    alice, bob, carol = [await stage.user(name) for name in ("alice", "bob", "carol")]
+    both, here = (alice, carol), stage.ctx.presence
+
+    async def come_and_go(*, stay: bool) -> None:
+        for each in both:
+            await here.enter(ONLINE, each.user_id)
+            await presence.came_online(stage.ctx, each.user_id)
+        stage.clock.pass_by(60)
+        for each in () if stay else both:
+            await here.leave(ONLINE, each.user_id)
+            await presence.went_offline(stage.ctx, each.user_id)
+        stage.clock.pass_by(60)
+
+    async def seen() -> list[tuple[Status, datetime | None]]:
+        found = [await stage.do(bob, GetStatus(user_id=each.user_id)) for each in both]
+        return [(each.status, each.last_seen) for each in found if isinstance(each, UserStatus)]
+
+    for each in both:
+        await stage.do(each, SendMessage(to_user="bob", content="hello"))
+    await come_and_go(stay=False)
+    if there:
+        await come_and_go(stay=True)
+    await stage.do(alice, BlockUser(user_id="bob"))
+    await stage.do(carol, SetStatus(status=Status.OFFLINE))
+    first = await seen()
+    assert first[0] == first[1]
+    assert first[0][1] is not None
+    await come_and_go(stay=False)
+    assert await seen() == first
+    await stage.do(bob, BlockUser(user_id="alice"))
+    of_alice = (await seen())[0]
+    await stage.do(alice, UnblockUser(user_id="bob"))
+    assert (await seen())[0] == of_alice
 
 
 async def test_both_are_told_with_their_positions_and_nobody_twice(stage: Stage) -> None:

@@ -29,8 +29,11 @@ def report(number: int = 1, **changes: Any) -> Report:
 async def test_a_block_is_kept_once_and_concerns_both(store: Store) -> None:
     assert await store.block("alice", "bob", at=later(1)) == (1, 1)
     assert await store.block("alice", "bob", at=later(2)) is None
-    assert await store.block("bob", "carol", at=later(3)) == (2, 1)
+    assert await store.block("bob", "carol", at=later(3), seen=later(2)) == (2, 1)
     assert await store.find_block("alice", "bob") == Block(user_id="alice", blocked_id="bob", at=later(1))
+    assert await store.find_block("bob", "carol") == Block(
+        user_id="bob", blocked_id="carol", at=later(3), seen=later(2)
+    )
     assert await store.find_block("bob", "alice") is None
     assert await store.inbox_positions(["alice", "bob", "carol"]) == {"alice": 1, "bob": 2, "carol": 1}
 
