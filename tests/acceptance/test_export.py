@@ -88,7 +88,9 @@ async def filled(path: Path) -> None:
     with sqlite3.connect(path, isolation_level=None) as database:
         database.execute("BEGIN")
         database.executemany(sqlite_rows.INSERT_MESSAGE, map(sqlite_rows.message_row, many(first)))
-        database.executemany(NOTE, (("alice", n, str(n), "t", words, "{}", n) for n in range(1, MANY + 1)))
+        now = sqlite_rows.milliseconds(datetime.now(UTC))  # old ones would be gone when it is opened
+        notes = (("alice", n, str(n), "t", words, "{}", now) for n in range(1, MANY + 1))
+        database.executemany(NOTE, notes)
         database.execute("COMMIT")
     database.close()
 
