@@ -66,7 +66,8 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
     try:
         await _begin_direct(ctx, conversation)
         if has_uploads:
-            await attach(ctx, actor, command.attachments, conversation.id, message_id)
+            files = await attach(ctx, actor, command.attachments, conversation.id, message_id)
+            command = replace(command, attachments=files)
     except BaseException:
         uncount_send(ctx, actor)
         raise

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -175,10 +175,10 @@ def uploads_in(attachments: Collection[Attachment]) -> list[str]:
 
 
 async def attach(
-    ctx: Context, actor: Actor, attachments: Collection[Attachment], conversation_id: str, message_id: int
-) -> None:
+    ctx: Context, actor: Actor, attachments: Sequence[Attachment], conversation_id: str, message_id: int
+) -> tuple[Attachment, ...]:
     """Let a message that is about to be stored have its uploads, if its sender may see them; so they are
-    not collected before it is there."""
+    not collected before it is there. The attachments, with what their sender did not say of the uploads."""
     named = uploads_in(attachments)
     for upload_id in named:
         try:
@@ -189,6 +189,22 @@ async def attach(
     known = await ctx.store.uploads(named)
     if not all(upload_id in known and known[upload_id].ready for upload_id in named):
         raise _not_there()  # collected this moment
+    return tuple(_described(each, known) for each in attachments)
+
+
+def _described(attachment: Attachment, uploads: Mapping[str, Upload]) -> Attachment:
+    """An attachment that is an upload itself, not its thumbnail, with the upload's own name, size and type
+    where it came without. A name that nobody gave is the end of the URL."""
+    path, _, query = attachment.url.partition("?")
+    upload = uploads.get(upload_of(attachment.url) or "")
+    if upload is None or path != upload.path or "thumbnail" in query:
+        return attachment
+    return replace(
+        attachment,
+        file_name=upload.file_name if attachment.file_name == upload.id else attachment.file_name,
+        file_size=attachment.file_size or upload.file_size,
+        mime_type=attachment.mime_type or upload.mime_type,
+    )
 
 
 async def move_attached(ctx: Context, message: Message, message_id: int) -> None:

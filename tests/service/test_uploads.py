@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ async def uploaded(stage: Stage, actor: Actor, files: Files, size: int = 10) -> 
         user_id=actor.user_id,
         file_name="a.txt",
         file_size=size,
+        mime_type="text/plain",
         created_at=begun.upload.created_at,
     )
     finished = await stage.do(actor, FinishUpload(upload=kept))
@@ -140,6 +142,33 @@ class Broken(FolderFiles):
         if name == self.stuck:
             raise OSError("stuck")
         await super().delete(name)
+
+
+@pytest.mark.parametrize(
+    ("ending", "said", "shown"),
+    [
+        ("", {}, ("a.txt", 10, "text/plain")),
+        ("?expires=1&signature=x", {}, ("a.txt", 10, "text/plain")),
+        ("", {"file_name": "mine"}, ("mine", 10, "text/plain")),
+        ("", {"file_size": 5, "mime_type": "text/csv"}, ("a.txt", 5, "text/csv")),
+        ("?thumbnail=1", {"file_name": "small"}, ("small", 0, None)),
+    ],
+)
+async def test_an_attached_upload_says_itself_what_its_sender_did_not(
+    stage: Stage, files: Files, ending: str, said: dict[str, Any], shown: tuple[str, int, str | None]
+) -> None:
+    alice = await stage.user("alice")
+    await stage.group("c", "alice")
+    upload = await uploaded(stage, alice, files)
+    elsewhere = Attachment(id="1", url="https://example.com/b.txt", file_name="b.txt")
+    given = Attachment(**{"id": "0", "url": upload.path + ending, "file_name": upload.id} | said)
+    reply = await stage.do(alice, SendMessage(conversation_id="c", attachments=(given, elsewhere)))
+    assert isinstance(reply, Sent)
+    (stored,) = await stage.ctx.store.history("c", limit=1)
+    assert stored.attachments == reply.view.message.attachments
+    first, second = stored.attachments
+    assert (first.file_name, first.file_size, first.mime_type) == shown
+    assert (first.id, first.url, second) == ("0", upload.path + ending, elsewhere)
 
 
 async def test_one_bad_file_does_not_keep_the_others(
