@@ -52,6 +52,7 @@ _PROFILE_CLAIMS = {
     "email": "email",
 }
 UNACCEPTED = "The token is signed with an algorithm that is not accepted here."
+UNKNOWN_KEY = "The token is signed with a key that is not known here (header kid)."
 _LAST_SECOND = 253_402_300_799 - 86_400
 """A day before the last moment that a datetime holds, so that leeway fits behind it."""
 
@@ -204,10 +205,18 @@ class JsonWebTokens:
     async def _claims(self, token: str) -> Mapping[str, Any]:
         claims, refusal = _decoded(token, self._keys)
         if claims is None and self._more_keys is not None:
-            claims, refusal = _decoded(token, await self._more_keys.find(_kid(token)), refusal)
+            claims, refusal = await self._by_more_keys(self._more_keys, token, refusal)
         if claims is None:
             raise AuthFailed(refusal)
         return claims
+
+    async def _by_more_keys(
+        self, more_keys: Keys, token: str, refusal: str
+    ) -> tuple[Mapping[str, Any] | None, str]:
+        kid = _kid(token)
+        found = await more_keys.find(kid)
+        unknown = kid is not None and not found and refusal == UNACCEPTED
+        return _decoded(token, found, UNKNOWN_KEY if unknown else refusal)
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         issued_at, expires_at = self._times(claims)

@@ -99,6 +99,11 @@ async def test_a_token_of_another_key_under_a_known_name_is_refused(tokens: Json
         await tokens.verify(signed(private_key("ES256"), "ES256", "ES256"))
 
 
+async def test_a_token_of_an_unknown_key_is_told_so(tokens: JsonWebTokens) -> None:
+    with pytest.raises(AuthFailed, match="a key that is not known here"):
+        await tokens.verify(signed(private_key("ES256"), "ES256", "another"))
+
+
 WEAK = rsa.generate_private_key(65537, 1024)
 LARGE = ec.generate_private_key(ec.SECP384R1())
 
