@@ -116,12 +116,18 @@ def _storage(settings: Settings) -> Iterator[str]:
 
 
 def _uploads(settings: Settings) -> Iterator[str]:
+    mend = "check that the folder of DATABASE_PATH can be written"
+    if settings.uploads_url is not None:
+        mend = "check UPLOADS_URL, that its bucket is there, and its keys and endpoint (AWS_…)"
+    elif settings.mongodb_uri is not None:
+        mend = "check MONGODB_URI, where uploads are kept, too"
+
     async def check() -> str:
         from messaging import app
 
         return await check_files(app.open_upload_files(settings))
 
-    yield _outcome("uploads", check, "check UPLOADS_URL, or that the folder of DATABASE_PATH can be written")
+    yield _outcome("uploads", check, mend)
 
 
 def _redis(settings: Settings) -> Iterator[str]:
@@ -245,5 +251,6 @@ def _reason(wrong: BaseException) -> str:
         wrong = wrong.__cause__
     if isinstance(wrong, Unavailable):
         return "does not answer"
-    text = logs.escape(logs.redact(str(wrong)))
+    # A library that is written in Rust says all that it knows on the lines that follow.
+    text = logs.escape(logs.redact(str(wrong).strip().partition("\n")[0]))
     return f"{type(wrong).__name__} ({text[:200].rstrip('.')})" if text else type(wrong).__name__

@@ -182,6 +182,26 @@ def test_the_doctor_tells_what_cannot_be_reached_and_how_to_mend_it(tmp_path: Pa
     assert "Traceback" not in found.stdout + found.stderr
 
 
+def test_the_doctor_says_in_one_line_what_to_check_of_object_storage(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    found = messaging(
+        *(tmp_path, "doctor"),
+        JWT_SECRET=SECRET,
+        UPLOADS_URL="s3://bucket/uploads",
+        AWS_ENDPOINT_URL="http://127.0.0.1:1",
+        AWS_ALLOW_HTTP="true",
+        AWS_ACCESS_KEY_ID="someone",
+        AWS_SECRET_ACCESS_KEY="hunter22",
+        AWS_REGION="somewhere",
+    )
+    assert found.returncode == 1
+    (uploads,) = [line for line in found.stdout.splitlines() if line.startswith("wrong: ")]
+    assert uploads.startswith("wrong: uploads: ")
+    assert "check UPLOADS_URL, that its bucket is there" in uploads
+    assert "Debug" not in found.stdout
+    assert "hunter" not in found.stdout + found.stderr
+
+
 def test_the_doctor_finds_a_real_mongodb_and_redis_well(
     tmp_path: Path, mongodb_uri: str, redis_url: str
 ) -> None:
