@@ -231,13 +231,15 @@ class PlaceChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSentAway:
-    """An administrator disconnected a user: their connections end in every process, and tokens that were
-    issued up to `revoked_before` are good no more (None: all stay good). `number` is as in Disconnection."""
+    """An administrator disconnected a user, or a service `erased` them: their connections end in every
+    process, and tokens that were issued up to `revoked_before` are good no more (None: all stay good).
+    `number` is as in Disconnection."""
 
     user_id: str
     number: int
     revoked_before: datetime | None
     at: datetime
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

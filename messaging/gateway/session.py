@@ -61,6 +61,7 @@ MAX_PENDING = 64
 """How many commands may wait to be started before the transport is told to stop reading."""
 
 SENT_AWAY = "An administrator has disconnected you."
+ERASED = "This user has been removed."
 
 _TOGETHER: tuple[type[Command], ...] = (SendMessage, MarkRead)
 """Commands that may be in flight with others of their own kind."""
@@ -128,7 +129,7 @@ class Session:
         """The trace in which the client connected: what it does belongs to it."""
         self.connection = connection
         """This connection's name in this process."""
-        self._sent_away = False
+        self._sent_away = ""
         self.catching_up = CatchingUp(gateway, self) if wire.dialect.hears is Hears.ALL else None
         self._gateway = gateway
         self._transport = transport
@@ -285,12 +286,12 @@ class Session:
         """End the connection."""
         self._transport.close(farewell)
 
-    def send_away(self) -> None:
-        """An administrator disconnected the user: say so, deliver and begin nothing more, and end."""
+    def send_away(self, reason: str = SENT_AWAY) -> None:
+        """The user was disconnected, or removed: say so, deliver and begin nothing more, and end."""
         if self._sent_away or self.farewell is not None:
             return
-        self.write(self.wire.dialect.refusal(None, AuthFailed(SENT_AWAY), self._gateway.ctx.clock()))
-        self._sent_away = True
+        self.write(self.wire.dialect.refusal(None, AuthFailed(reason), self._gateway.ctx.clock()))
+        self._sent_away = reason
         self._sign_in.close()
         self.push = _discard
         self._pending.clear()
@@ -450,7 +451,7 @@ class Session:
         if command is None:
             raise request.error or RuntimeError("a request is a command or an error")
         if self._sent_away:
-            raise AuthFailed(SENT_AWAY)
+            raise AuthFailed(self._sent_away)
         if came < self._stalled_at:
             raise Unavailable
         if not isinstance(command, Authenticate | CatchUp):  # what was missed is held, like what is live

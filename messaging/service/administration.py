@@ -37,14 +37,16 @@ async def disconnect_user(ctx: Context, actor: Actor, command: DisconnectUser) -
     return Outcome(reply=Done(), events=(gone,))
 
 
-async def send_away(ctx: Context, user_id: str, *, revoke: bool = True) -> UserSentAway:
+async def send_away(ctx: Context, user_id: str, *, revoke: bool = True, erased: bool = False) -> UserSentAway:
     """Keep that a user is sent away. Telling the event ends their connections; should it get lost, each
     process finds it in the store within seconds."""
     now = ctx.clock()
     kept = await ctx.store.disconnect(user_id, revoked_before=now if revoke else None)
     if kept.revoked_before is not None:
         ctx.revocations.note(user_id, kept.revoked_before)
-    return UserSentAway(user_id=user_id, number=kept.number, revoked_before=kept.revoked_before, at=now)
+    return UserSentAway(
+        user_id=user_id, number=kept.number, revoked_before=kept.revoked_before, at=now, erased=erased
+    )
 
 
 def _permit(actor: Actor) -> None:

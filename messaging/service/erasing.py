@@ -40,7 +40,7 @@ async def erase_user(ctx: Context, actor: Actor, command: EraseUser) -> Outcome:
     if command.user_id not in known and await ctx.store.erasure(command.user_id) is None:
         raise UserNotFound
     await ctx.store.begin_erasure(command.user_id, messages=command.messages)
-    gone = await send_away(ctx, command.user_id)
+    gone = await send_away(ctx, command.user_id, erased=True)
     await ctx.store.forget_user(command.user_id)
     ctx.people.forget(command.user_id)
     return Outcome(reply=Done(), events=(gone,))

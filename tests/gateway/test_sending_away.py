@@ -6,7 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from messaging.domain.commands import DisconnectUser, GetStats, ListConnections, PutConversation
+from messaging.domain.commands import (
+    DisconnectUser,
+    EraseUser,
+    GetStats,
+    ListConnections,
+    PutConversation,
+)
 from messaging.domain.errors import AuthFailed, PermissionDenied
 from messaging.domain.events import UserSentAway
 from messaging.domain.models import Identity, Profile
@@ -51,6 +57,19 @@ async def test_what_the_bus_lost_is_found_in_the_store(street: House) -> None:
     assert there.farewell is None
     await street.other.gateway.sending_away.compare()
     assert there.farewell is REMOVED
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_an_erased_user_is_told_so_also_where_the_bus_lost_it(street: House, *, lost: bool) -> None:
+    there = await street.other.connect("alice")
+    street.one.bus.loses = lambda event: lost and isinstance(event, UserSentAway)
+    await street.one.do(EraseUser(user_id="alice"))
+    await street.other.gateway.sending_away.compare()
+    assert there.farewell is REMOVED
+    assert there.of("error")[-1]["message"] == "This user has been removed."
+    other = await street.one.connect("bob")
+    await street.one.do(DisconnectUser(user_id="bob"))
+    assert other.of("error")[-1]["message"] == "An administrator has disconnected you."
 
 
 async def test_what_was_heard_is_not_carried_out_again_when_it_is_found(street: House) -> None:
