@@ -26,6 +26,8 @@ _RARE: Final = 2_000
 """What has fewer entries in the index is rare: they are all read, and sorted."""
 _FEW: Final = 2_000
 """How many messages a small conversation, or all of a user's together, has at the most."""
+_PARTS: Final = (0.04, 0.2)
+"""Which parts of the past are looked through before all of it, where a word is only begun."""
 _NEWEST: Final = 5_000
 """How many of the newest messages are looked through."""
 
@@ -69,6 +71,7 @@ async def found_messages(
             newest = await _among_newest(messages, where, wanted, limit)
             if len(newest) == limit:
                 return newest
+            return await _backwards(messages, where, wanted, limit)
     return await _matching(messages, where, wanted, limit, BY_WORD)
 
 
@@ -87,6 +90,24 @@ async def _matching(
 ) -> Sequence[Document]:
     found = messages.find({**where, "$and": wanted}, UNSEEN, hint=by)
     return await found.sort("_id", -1).limit(limit).to_list()
+
+
+async def _backwards(
+    messages: AsyncCollection[Document], where: Document, wanted: Sequence[Document], limit: int
+) -> Sequence[Document]:
+    """Look through ever more of the past: of each word in the index only what is newer is read."""
+    oldest, newest = [await _outermost(messages, way) for way in (1, -1)]
+    for part in _PARTS:
+        ids = {**where.get("_id", {}), "$gt": newest - int((newest - oldest) * part)}
+        found = await _matching(messages, {**where, "_id": ids}, wanted, limit, BY_WORD)
+        if len(found) == limit:
+            return found
+    return await _matching(messages, where, wanted, limit, BY_WORD)
+
+
+async def _outermost(messages: AsyncCollection[Document], way: int) -> int:
+    found = await messages.find_one({}, {"_id": True}, sort=[("_id", way)])
+    return int(found["_id"]) if found else 0
 
 
 async def _among_newest(

@@ -132,3 +132,4 @@ async def test_all_ways_of_looking_find_the_same(
             patch.setattr(mongodb_search, "_NEWEST", 2)
         assert await found(store, text, where) == wanted
         assert await found(store, text, where, limit=2) == wanted[:2]
+        assert await found(store, text, where, limit=2) == wanted[:2]
