@@ -94,8 +94,8 @@ async def test_what_it_said_before_is_for_who_wrote_it_and_for_who_may_delete_it
     expected = EditList(
         message_id=message.id,
         edits=(
-            Edit(content="first", user_id="alice", at=stage.clock()),
-            Edit(content="second", user_id="host", at=stage.clock()),
+            Edit(content="first", user_id="alice", at=stage.clock(), rev=1),
+            Edit(content="second", user_id="host", at=stage.clock(), rev=2),
         ),
     )
     look = ListEdits(message_id=message.id)
