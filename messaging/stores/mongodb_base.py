@@ -195,8 +195,8 @@ class MongoBase:
             return None
         command |= {"readConcern": collection.read_concern.document, "$db": self._database.name}
         try:
-            cursor = (await lane.ask(command, collection.codec_options, seconds / 2))["cursor"]
-        except ConnectionFailure:  # PyMongo may find another primary in the time that is left
+            cursor = (await lane.ask(command, collection.codec_options, seconds))["cursor"]
+        except ConnectionFailure:  # in what time is left, PyMongo may have another primary
             return None
         except OperationFailure as error:
             if error.code not in _PASSING_CODES:

@@ -3,8 +3,8 @@
 PyMongo makes each connection (it finds the primary, encrypts, signs in) and hands it over; from then on the
 lane speaks OP_MSG on it itself (MongoDB wire protocol, https://www.mongodb.com/docs/manual/reference/
 mongodb-wire-protocol/): one future for each command, where the driver starts two tasks, waits for them twice
-and goes through its pool. A command costs a fifth of the time that way, and a write of a few messages is
-mostly that.
+and goes through its pool. An insert of a few messages costs a third of the CPU that way, a small find a
+quarter (docs/performance.md).
 
 Nothing depends on a lane. Who finds none that is free asks PyMongo as ever; where a lane breaks, it is given
 up, PyMongo notices by its own means that the primary is gone, and new lanes are asked of it. Commands on a
