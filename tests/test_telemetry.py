@@ -75,7 +75,7 @@ async def test_a_command_has_a_span_and_its_store_calls_are_within_it(scene: Sce
         assert f"{span.parent.span_id:016x}" == TRACE[36:52]
     got = context_of(commands["command GetConversation"])
     within = [s for s in spans if s.parent is not None and s.parent.span_id == got.span_id]
-    assert {span.name for span in within} >= {"store conversation", "store member"}
+    assert {span.name for span in within} >= {"store conversation", "store roles"}
     assert any(span.name == "store append" for span in spans)
 
 
