@@ -56,6 +56,7 @@ class Join:
             self._rev = self._gateway.hub.shown_rev(joining, self._conversation_id, joined.last_rev)
             first = joined.messages[0].message.seq - 1 if joined.messages else joined.last_seq
             await self._gateway.recoveries.joined(self._session, self._conversation_id, first)
+            await self._session.answered()
             await self._write(joined, ref, joining)
         except BaseException as error:
             self._give_up(joining, error)

@@ -15,7 +15,6 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from messaging.dialects.base import Answer, Frame, Hears, Request
@@ -25,6 +24,7 @@ from messaging.domain.commands import (
     CatchUp,
     Command,
     JoinConversation,
+    LeaveConversation,
     MarkRead,
     SendMessage,
     SetReaction,
@@ -395,9 +395,12 @@ class Session:
         return not (revoked or self._sent_away) and self._sign_in.good
 
     def _may_join(self, command: Command | None) -> bool:
-        if not isinstance(command, _TOGETHER) or len(self._in_flight) >= MAX_IN_FLIGHT:
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
             return False
-        return type(command) is type(self._in_flight[-1].request.command)
+        before = type(self._in_flight[-1].request.command)
+        if isinstance(command, JoinConversation):
+            return before is LeaveConversation  # who goes from one to the next; it waits before it answers
+        return isinstance(command, _TOGETHER) and type(command) is before
 
     def _answer_finished(self) -> None:
         """Answer, in the order of arrival, the commands whose end has come."""
@@ -463,11 +466,17 @@ class Session:
             await self._check_joined(command.conversation_id)
         result = await self._gateway.execute(self.actor, command)
         if isinstance(result, Outcome) and isinstance(result.reply, Left):
-            kept = self._gateway.recoveries.left(self, result.reply.conversation_id)
-            self.unwatch(result.reply.conversation_id)
-            with suppress(ClientError):  # leaving succeeds, whatever becomes of the record
-                await kept
+            return self._leave(result, result.reply.conversation_id)
         return result
+
+    def _leave(self, outcome: Outcome, conversation_id: str) -> Future[Outcome]:
+        """No longer hear a conversation; done when the client would not come back to it, either."""
+        kept = self._gateway.recoveries.left(self, conversation_id)
+        self.unwatch(conversation_id)
+        left: Future[Outcome] = asyncio.get_running_loop().create_future()
+        # Leaving succeeds, whatever becomes of the record.
+        kept.add_done_callback(lambda _: left.set_result(outcome))
+        return left
 
     async def _check_joined(self, conversation_id: str) -> None:
         if not self.wire.dialect.writes_need_join or conversation_id in self.watched:
@@ -503,6 +512,11 @@ class Session:
             budget=self.wire.dialect.budget,
             connection=self.connection,
         )
+
+    async def answered(self) -> None:
+        """Return when all that was started before has been answered."""
+        while self._in_flight and self.farewell is None:
+            await self._changed()
 
     @property
     def busy(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import pytest
 
 from messaging.domain.commands import DeleteConversation, PutConversation, RemoveMember
 from messaging.domain.errors import Unavailable
+from messaging.domain.models import Recovery
+from messaging.domain.pages import End
 from messaging.gateway import recoveries as module
 from messaging.gateway.farewell import LEFT, LOST, SHUTDOWN, UNSIGNED, Farewell
 from messaging.gateway.offset import Trail, mark_of, point, read
@@ -66,6 +70,45 @@ async def test_nobody_comes_back_after_a_goodbye(farewell: Farewell, whole: bool
         await bob.join("c")
         bob.close(farewell)
         assert (await house.one.connect("bob", back=bob.back)).recovered is whole
+
+
+class Slow(SqliteStore):
+    """A store that keeps what a client comes back to when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.may = asyncio.Event()
+        self.may.set()
+        self.looks = 0
+
+    async def keep_recoveries(self, recoveries: Sequence[Recovery]) -> Collection[str]:
+        """As Store.keep_recoveries."""
+        await self.may.wait()
+        return await super().keep_recoveries(recoveries)
+
+    async def ends(self, after: Mapping[str, int | None]) -> Mapping[str, End]:
+        """As Store.ends."""
+        self.looks += 1
+        return await super().ends(after)
+
+
+async def test_who_goes_to_another_conversation_is_let_in_while_leaving_is_kept() -> None:
+    store = Slow()
+    async with built(store=store) as house:
+        await grouped(house, "c", "d")
+        bob = await house.one.connect("bob", back=NEW)
+        await bob.join("c")
+        store.may.clear()
+        left = await bob.emit("leave-conversation", conversationId="c")
+        looks = store.looks
+        joined = await bob.emit("join-conversation", conversationId="d")
+        await until(lambda: store.looks > looks)
+        assert not {left, joined} & set(bob.names), "nothing is answered that may yet be forgotten"
+        store.may.set()
+        await until(lambda: joined in bob.names)
+        assert bob.names.index(left) < bob.names.index(joined)
+        bob.close(LOST)
+        assert (await house.one.connect("bob", back=bob.back)).rooms == {"d"}
 
 
 async def test_what_cannot_be_had_whole_is_not_had_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
