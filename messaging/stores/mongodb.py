@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bson.codec_options import CodecOptions
-from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.errors import ClientError
@@ -162,9 +161,8 @@ class MongoStore(
         """See `Store.put_users`."""
         if not profiles:
             return []
-        writes = [UpdateOne({"_id": each.id}, _profile_change(each), upsert=True) for each in profiles]
-        result = await self._users.bulk_write(writes)
-        made = result.upserted_ids or {}
+        changes = [{"q": {"_id": each.id}, "u": _profile_change(each), "upsert": True} for each in profiles]
+        made = (await self._updated(self._users, changes, ordered=True)).made
         return [number in made for number in range(len(profiles))]
 
     @answering
@@ -199,12 +197,12 @@ class MongoStore(
         by_time: dict[datetime, list[str]] = {}
         for user_id, at in seen.items():
             by_time.setdefault(at, []).append(user_id)
-        writes = [
-            UpdateMany({"_id": {"$in": user_ids}}, {"$max": {"lastSeen": at}})
+        changes = [
+            {"q": {"_id": {"$in": user_ids}}, "u": {"$max": {"lastSeen": at}}, "multi": True}
             for at, user_ids in by_time.items()
         ]
-        if writes:
-            await self._users.bulk_write(writes, ordered=False)
+        if changes:
+            await self._updated(self._users, changes)
 
     # conversations
 

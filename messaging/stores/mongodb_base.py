@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, 
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, DeleteOne, UpdateMany, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, OperationFailure
 
@@ -206,3 +206,51 @@ class MongoBase:
             await self._database.command("killCursors", collection.name, cursors=[cursor["id"]])
             return None
         return cast(Sequence[Stored], cursor["firstBatch"])
+
+    async def _updated(
+        self, collection: AsyncCollection[Document], updates: Sequence[Document], *, ordered: bool = False
+    ) -> Updated:
+        """What came of updates (`q`, `u`, `upsert`, `multi`, as in MongoDB's command) that may be carried out
+        twice: by an express lane where one is free, and else as PyMongo does it."""
+        command = {"update": collection.name, "updates": updates, "ordered": ordered}
+        reply = await self._written(collection, command)
+        if reply is not None:
+            made = frozenset(each["index"] for each in reply.get("upserted", ()))
+            return Updated(reply["n"] - len(made), made)
+        result = await collection.bulk_write([_operation(**each) for each in updates], ordered=ordered)
+        return Updated(result.matched_count, frozenset(result.upserted_ids or ()))
+
+    async def _deleted(self, collection: AsyncCollection[Document], queries: Sequence[Document]) -> None:
+        """Delete one document for each query, by the same ways."""
+        deletes = [{"q": each, "limit": 1} for each in queries]
+        command = {"delete": collection.name, "deletes": deletes, "ordered": False}
+        if await self._written(collection, command) is None:
+            await collection.bulk_write([DeleteOne(each) for each in queries], ordered=False)
+
+    async def _written(self, collection: AsyncCollection[Document], command: Document) -> Document | None:
+        """The answer to a writing command; None where no lane is free, or not all was written for good."""
+        seconds = seconds_left()
+        lane = self.express.lane() if seconds > 0 else None
+        if lane is None:
+            return None
+        command |= {"writeConcern": collection.write_concern.document, "$db": self._database.name}
+        try:
+            reply = await lane.ask(command, collection.codec_options, seconds)
+        except (ConnectionFailure, OperationFailure):  # PyMongo tries again, or tells
+            return None
+        return None if "writeErrors" in reply or "writeConcernError" in reply else reply
+
+
+class Updated(NamedTuple):
+    """What came of updates."""
+
+    matched: int
+    """How many documents were there."""
+    made: frozenset[int]
+    """Which of the updates made one."""
+
+
+def _operation(
+    q: Document, u: Document, *, upsert: bool = False, multi: bool = False
+) -> UpdateOne | UpdateMany:
+    return UpdateMany(q, u, upsert=upsert) if multi else UpdateOne(q, u, upsert=upsert)

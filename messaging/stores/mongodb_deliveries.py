@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from pymongo import UpdateOne
-
 from messaging.domain.models import Receipts, Written
 from messaging.stores.mongodb_base import MongoBase, answering
 from messaging.stores.mongodb_documents import Document
@@ -29,14 +27,16 @@ class MongoDeliveries(MongoBase):
             for each, cursors in reached.items()
         }
         changes = [
-            UpdateOne(
-                {"conversationId": each, "userId": user_id}, {"$max": {"seq": seq, "at": at}}, upsert=True
-            )
+            {
+                "q": {"conversationId": each, "userId": user_id},
+                "u": {"$max": {"seq": seq, "at": at}},
+                "upsert": True,
+            }
             for each, cursors in raised.items()
             for user_id, seq in cursors.items()
         ]
         if changes:
-            await self._database["deliveries"].bulk_write(changes, ordered=False)
+            await self._updated(self._database["deliveries"], changes)
         return {
             each: {user_id: known.get((each, user_id), 0) for user_id in cursors}
             for each, cursors in raised.items()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pymongo import DeleteOne, ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 
 from messaging.domain.models import ReadMark, Recovery
 from messaging.stores.mongodb_base import MongoBase, answering
@@ -21,20 +21,19 @@ class MongoRecoveries(MongoBase):
     async def add_recoveries(self, recoveries: Sequence[Recovery]) -> None:
         """See `Store.add_recoveries`."""
         new = [
-            UpdateOne({"_id": each.pid}, {"$setOnInsert": _document(each)}, upsert=True)
+            {"q": {"_id": each.pid}, "u": {"$setOnInsert": _document(each)}, "upsert": True}
             for each in recoveries
         ]
         if new:
-            await self._database["recoveries"].bulk_write(new, ordered=False)
+            await self._updated(self._database["recoveries"], new)
 
     @answering
     async def keep_recoveries(self, recoveries: Sequence[Recovery]) -> Collection[str]:
         """See `Store.keep_recoveries`."""
         if not recoveries:
             return []
-        changes = [UpdateOne({"_id": r.pid, "owner": r.owner}, {"$set": _changing(r)}) for r in recoveries]
-        result = await self._database["recoveries"].bulk_write(changes, ordered=False)
-        if result.matched_count == len(changes):
+        changes = [{"q": {"_id": r.pid, "owner": r.owner}, "u": {"$set": _changing(r)}} for r in recoveries]
+        if (await self._updated(self._database["recoveries"], changes)).matched == len(changes):
             return []
         theirs = {"$or": [{"_id": each.pid, "owner": each.owner} for each in recoveries]}
         kept = {each["_id"] async for each in self._database["recoveries"].find(theirs, {"_id": True})}
@@ -53,9 +52,9 @@ class MongoRecoveries(MongoBase):
     @answering
     async def end_recoveries(self, owners: Mapping[str, str]) -> None:
         """See `Store.end_recoveries`."""
-        ended = [DeleteOne({"_id": pid, "owner": owner}) for pid, owner in owners.items()]
-        if ended:
-            await self._database["recoveries"].bulk_write(ended, ordered=False)
+        if owners:
+            ended = [{"_id": pid, "owner": owner} for pid, owner in owners.items()]
+            await self._deleted(self._database["recoveries"], ended)
 
     @answering
     async def marks_among(

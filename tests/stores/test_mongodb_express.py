@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pymongo
 import pytest
@@ -16,6 +17,7 @@ from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
 
+from messaging.domain.models import Profile
 from messaging.stores import mongodb_base
 from messaging.stores.mongodb import MongoStore
 from messaging.stores.mongodb_documents import Document
@@ -27,6 +29,7 @@ from tests.gateway.house import until
 from tests.proxy import Proxy
 from tests.servers import MongoServer, program, with_database
 from tests.stores.build import conversation, draft, everything, member, send
+from tests.stores.test_store_contract_recoveries import HOUR, NOW, recovery
 
 pytestmark = [
     pytest.mark.real,
@@ -199,6 +202,42 @@ async def test_more_than_one_answer_holds_is_read_as_pymongo_does(
     for _ in range(3):
         assert len(await store.memberships("alice")) == 50
     await store.close()
+
+
+@pytest.mark.parametrize("lanes", [True, False])
+async def test_what_is_written_by_a_lane_is_as_by_pymongo(mongodb_uri: str, lanes: bool) -> None:
+    store = MongoStore(mongodb_uri)
+    await store.open()
+    if lanes:
+        store.express.done(await a_lane(store.express))
+    else:
+        await store.express.close()
+    people = [Profile(id=name, name=name) for name in ("ann", "bob", "cid")]
+    assert await store.put_users(people[:2]) == [True, True]
+    assert await store.put_users(people[1:]) == [False, True]
+    await store.set_all_last_seen({"ann": NOW, "bob": NOW, "cid": NOW + HOUR, "dan": NOW})
+    seen = {user_id: user.last_seen for user_id, user in (await store.users(["ann", "cid", "dan"])).items()}
+    assert seen == {"ann": NOW, "cid": NOW + HOUR}
+    await store.add_recoveries([recovery("a1"), recovery("a2")])
+    await store.add_recoveries([recovery("a2", owner="other"), recovery("a3")])
+    assert list(await store.keep_recoveries([recovery(pid) for pid in ("a1", "a2", "b1")])) == ["b1"]
+    await store.end_recoveries({"a1": "first", "a2": "other"})
+    assert sorted(await store.keep_recoveries([recovery("a1"), recovery("a2")])) == ["a1"]
+    await store.close()
+
+
+async def test_what_a_lane_that_breaks_was_to_write_is_written_all_the_same(mongodb_uri: str) -> None:
+    parts = urlsplit(mongodb_uri)
+    assert parts.port is not None
+    async with Proxy.to(parts.port) as proxy:
+        store = MongoStore(f"mongodb://127.0.0.1:{proxy.port}{parts.path}?directConnection=true")
+        await store.open()
+        store.express.done(await a_lane(store.express))
+        proxy.cut()
+        assert store.express.free == 1, "it is not known yet"
+        assert await store.put_users([Profile(id="ann", name="Ann")]) == [True]
+        assert list(await store.users(["ann"])) == ["ann"]
+        await store.close()
 
 
 class _SecureServer(MongoServer):
