@@ -23,7 +23,7 @@ from messaging.service.ports import Store
 MAX_TOGETHER = 500
 """How many questions go into one."""
 PACE_SECONDS = 0.005
-"""How long after one question the next one is asked, where there are many."""
+"""How long after one question the next one is asked, at the latest, where there are many."""
 _MAX_LOOKS = 50
 """The same where each may take a look of its own."""
 
@@ -169,7 +169,8 @@ class _Together(Generic[K, V]):
     """Asks one kind of question, about many keys at once, one after the other.
 
     Nobody who asks alone waits for others. But where some have come while a question was under way, the next
-    is asked `PACE_SECONDS` after that one at the earliest: more come until then, and each question costs.
+    waits as long again as that one took, though not beyond `PACE_SECONDS`: more come until then, and each
+    question costs.
     """
 
     def __init__(
@@ -192,10 +193,11 @@ class _Together(Generic[K, V]):
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                next_at = loop.time() + PACE_SECONDS
+                began = loop.time()
                 await self._ask_next()
-                if self._waiting and (rest := next_at - loop.time()) > 0:
-                    await asyncio.sleep(rest)
+                took = loop.time() - began
+                if self._waiting and took < PACE_SECONDS:
+                    await asyncio.sleep(min(took, PACE_SECONDS - took))
         finally:
             self._asking = None
 
