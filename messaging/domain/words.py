@@ -23,6 +23,8 @@ _SIGNS = (
     "\u0f71-\u0fbc\u102b-\u109d\u17b4-\u17d3"
 )
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|(?:[^\W_{_IDEOGRAPHS}]|[{_SIGNS}])+")
+_ASCII = "".join(each.lower() if each.isalnum() else " " for each in map(chr, range(128))).encode().ljust(256)
+"""What becomes of each byte of a text that has no others: the same words, a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +37,30 @@ class Query:
 
 def words_of(text: str) -> list[str]:
     """The different words of a text, in the order in which they first occur."""
-    return list(dict.fromkeys(word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(_folded(text))))
+    return list(dict.fromkeys(_cut(text)))
 
 
 def query_of(text: str) -> Query | None:
     """What somebody looks for who writes this; None for a text without a word, or with too many."""
-    words = [word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(_folded(text))]
+    words = _cut(text)
     if not 1 <= len(words) <= MAX_WORDS:
         return None
     *others, prefix = words
     return Query(words=tuple(dict.fromkeys(others)), prefix=prefix)
 
 
-def _folded(text: str) -> str:
+def _cut(text: str) -> list[str]:
+    """The words of a text in their order."""
     if text.isascii():
-        return text.lower()
+        words = text.encode().translate(_ASCII).decode().split()
+        if len(text) <= MAX_WORD_CHARACTERS:
+            return words
+    else:
+        words = _WORD.findall(_folded(text))
+    return [word[:MAX_WORD_CHARACTERS] for word in words]
+
+
+def _folded(text: str) -> str:
     # Compatibility forms (ﬁ, ①, full width) first; folding may leave accents of its own, as that of İ does.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(each for each in folded if not unicodedata.combining(each))

@@ -45,3 +45,8 @@ def test_every_word_of_a_text_finds_it(text: str) -> None:
         query = query_of(" ".join(words[start : start + 32]))
         assert query is not None
         assert {*query.words, query.prefix} <= set(words)
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_a_text_in_ascii_alone_is_cut_as_among_other_letters(text: str) -> None:
+    assert words_of(f"{text} 東") == [*words_of(text), "東"]
