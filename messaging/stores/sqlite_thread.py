@@ -146,27 +146,17 @@ class SqliteThread:
             self._roll_back()
             if len(jobs) == 1 or _code(error) == sqlite3.SQLITE_BUSY:  # which has cost its time already
                 return [_Failed(error)] * len(jobs)
-        # The transaction was lost, on the account of one: a disk that is full for a large job may have room
-        # for small ones.
-        return [outcome for job in jobs for outcome in self._carry_out([job])]
+        # All was lost on the account of one, which is found by halves; and a disk that is full for a large
+        # job may have room for small ones. A savepoint for each job would cost all of them, always: a copy of
+        # each page that they change, in a temporary file when there are more than a few.
+        half = len(jobs) // 2
+        return [*self._carry_out(jobs[:half]), *self._carry_out(jobs[half:])]
 
     def _together(self, jobs: Sequence[_Job]) -> Sequence[object]:
         self._connection.execute(self._begin)
-        outcomes = [self._attempt(job) for job in jobs]
+        outcomes = [job.work(self._connection) for job in jobs]
         self._connection.execute("COMMIT")
         return outcomes
-
-    def _attempt(self, job: _Job) -> object:
-        self._connection.execute("SAVEPOINT job")
-        try:
-            outcome: object = job.work(self._connection)
-        except Exception as error:
-            if not self._connection.in_transaction:  # SQLite undid all of it, as it does on a full disk
-                raise
-            self._connection.execute("ROLLBACK TO job")
-            outcome = _Failed(error)
-        self._connection.execute("RELEASE job")
-        return outcome
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
