@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
+import orjson
+
 from messaging.domain.models import (
     Conversation,
     Member,
@@ -146,6 +148,48 @@ def message_by_client_id(
         (conversation_id, sender_id, client_message_id),
     ).fetchone()
     return row and rows.message_of(row)
+
+
+def by_client_ids(
+    db: sqlite3.Connection, keys: Collection[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Message]:
+    """What there is of these conversations, senders and client message ids."""
+    found = [
+        rows.message_of(row)
+        for some in rows.portions(keys)
+        for row in db.execute(
+            f"""
+            WITH keys (conversation, sender, given) AS ({rows.values(some)})
+            SELECT m.* FROM keys CROSS JOIN messages m
+            WHERE m.conversation_id = conversation AND m.sender_id = sender AND m.client_message_id = given
+            """,  # noqa: S608  only question marks
+            rows.flat(some),
+        )
+    ]
+    return {(each.conversation_id, each.sender_id, each.client_message_id or ""): each for each in found}
+
+
+def ends(
+    db: sqlite3.Connection, places: Collection[tuple[str, str]]
+) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
+    """The last `seq` of each of these conversations that exists, and its senders' last `sender_seq`."""
+    last, sent = {}, {}
+    for some in rows.portions(places):
+        (found,) = db.execute(
+            f"""
+            WITH places (conversation, sender) AS ({rows.values(some)})
+            SELECT json_group_array(json_array(conversation, sender,
+                (SELECT seq FROM messages WHERE conversation_id = conversation ORDER BY seq DESC LIMIT 1),
+                (SELECT sender_seq FROM messages WHERE conversation_id = conversation AND sender_id = sender
+                    ORDER BY seq DESC LIMIT 1)
+            )) FROM places CROSS JOIN conversations ON id = conversation
+            """,  # noqa: S608  only question marks
+            rows.flat(some),
+        ).fetchone()
+        for conversation_id, sender_id, last_seq, sender_seq in orjson.loads(found):
+            last[conversation_id] = last_seq or 0
+            sent[conversation_id, sender_id] = sender_seq or 0
+    return last, sent
 
 
 def history_after(db: sqlite3.Connection, conversation_id: str, after: int, limit: int) -> Sequence[Message]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import orjson
 
@@ -30,6 +32,10 @@ from messaging.domain.models import (
     User,
 )
 
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+_TOGETHER = 32
+"""How many records go into one statement."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -56,6 +62,24 @@ def _time_or_none(stored: int | None) -> datetime | None:
 def json_list(values: Iterable[str | int]) -> str:
     """A list for `json_each`, so that one statement serves any number of ids."""
     return orjson.dumps(list(values)).decode()
+
+
+def portions(records: Collection[Record]) -> Iterator[Sequence[Record]]:
+    """Records of which each portion goes into one statement: a statement fights for Python's lock, and there
+    is a prepared one for each number of records."""
+    listed = list(records)
+    return (listed[start : start + _TOGETHER] for start in range(0, len(listed), _TOGETHER))
+
+
+def values(records: Sequence[tuple[object, ...]]) -> str:
+    """The VALUES of a statement with so many records."""
+    record = f"({', '.join('?' * len(records[0]))})"
+    return f"VALUES {', '.join([record] * len(records))}"
+
+
+def flat(records: Iterable[tuple[object, ...]]) -> tuple[object, ...]:
+    """What is to be put into the `values`."""
+    return tuple(itertools.chain.from_iterable(records))
 
 
 def camel(name: str) -> str:
@@ -169,7 +193,7 @@ def message_of(row: sqlite3.Row) -> Message:
 
 
 def message_row(message: Message) -> tuple[object, ...]:
-    """A new message's values, in the order of `INSERT_MESSAGE`."""
+    """A new message's values, in the order of `insert_messages`."""
     return (
         *(message.id, message.conversation_id, message.seq, message.sender_id, message.sender_seq),
         *(message.author.value, message.content_type.value, message.content),
@@ -178,12 +202,14 @@ def message_row(message: Message) -> tuple[object, ...]:
     )
 
 
-INSERT_MESSAGE = """
-    INSERT INTO messages (
+INSERT_MESSAGES = """
+    INSERT OR FAIL INTO messages (
         id, conversation_id, seq, sender_id, sender_seq, author, content_type, content,
         attachments, reply_to, client_message_id, device, created_at
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    )
 """
+"""To be followed by `values`. OR FAIL: a job that fails is undone as a whole, so SQLite need not keep what
+would undo this statement alone."""
 
 
 def json_of(values: Iterable[Attachment | Reaction]) -> str | None:

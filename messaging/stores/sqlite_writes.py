@@ -297,11 +297,17 @@ def forget_notifications(db: sqlite3.Connection, made_before: datetime) -> None:
 def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
-    db.executemany(rows.INSERT_MESSAGE, [rows.message_row(message) for message in batch.new])
+    insert(db, batch.new)
     search.add(db, batch.new)
     if batch.hooks:
         db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes
+
+
+def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    """Keep new messages."""
+    for some in rows.portions([rows.message_row(message) for message in messages]):
+        db.execute(rows.INSERT_MESSAGES + rows.values(some), rows.flat(some))
 
 
 class _Batch:
@@ -312,48 +318,34 @@ class _Batch:
         self.hooks: list[tuple[str, int, int, str]] = []
         """Of which of them the webhook is to be told."""
         self._db = db
-        self._last: dict[str, int | None] = {}
-        self._sent: dict[tuple[str, str], int] = {}
-        self._first: dict[tuple[str, str, str], Message] = {}
+        self._last, self._sent = reads.ends(
+            db, {(draft.conversation_id, draft.sender_id) for draft in drafts}
+        )
+        self._first = reads.by_client_ids(db, {key for draft in drafts if (key := _key(draft)) is not None})
         self._taken = _existing_ids(db, [draft.id for draft in drafts])
 
     def add(self, draft: Draft) -> Appended | ClientError:
-        last = self._last_seq(draft.conversation_id)
+        last = self._last.get(draft.conversation_id)
         if last is None:
             return RoomNotFound()
-        earlier = self._earlier(draft)
-        if earlier is not None:
-            return Appended(message=earlier, repeated=True)
+        key = _key(draft)
+        if key is not None and key in self._first:
+            return Appended(message=self._first[key], repeated=True)
         message = self._place(draft, last + 1)
         self.new.append(message)
+        if key is not None:
+            self._first[key] = message
         if draft.hook is not None:
             self.hooks.append((message.conversation_id, message.seq, message.id, draft.hook))
         return Appended(message=message)
 
-    def _last_seq(self, conversation_id: str) -> int | None:
-        """None for a conversation that does not exist."""
-        if conversation_id not in self._last:
-            exists = reads.conversation(self._db, conversation_id) is not None
-            self._last[conversation_id] = reads.last_seq(self._db, conversation_id) if exists else None
-        return self._last[conversation_id]
-
-    def _earlier(self, draft: Draft) -> Message | None:
-        if draft.client_message_id is None:
-            return None
-        key = (draft.conversation_id, draft.sender_id, draft.client_message_id)
-        return self._first.get(key) or reads.message_by_client_id(self._db, *key)
-
     def _place(self, draft: Draft, seq: int) -> Message:
         place = (draft.conversation_id, draft.sender_id)
-        sent = self._sent.get(place)
-        if sent is None:
-            sent = reads.own_sent(self._db, *place, None)
-        message = _message(draft, self._free_id(draft.id), seq, sent + 1)
+        sent = self._sent[place] + 1
+        message = _message(draft, self._free_id(draft.id), seq, sent)
         self._last[draft.conversation_id] = seq
-        self._sent[place] = sent + 1
+        self._sent[place] = sent
         self._taken.add(message.id)
-        if draft.client_message_id is not None:
-            self._first[(*place, draft.client_message_id)] = message
         return message
 
     def _free_id(self, wanted: int) -> int:
@@ -362,6 +354,12 @@ class _Batch:
             step = 1 + secrets.randbelow(_ID_SPREAD)
             candidate = candidate - step if candidate > step else candidate + step
         return candidate
+
+
+def _key(draft: Draft) -> tuple[str, str, str] | None:
+    """What a draft is known by when it comes again."""
+    given = draft.client_message_id
+    return None if given is None else (draft.conversation_id, draft.sender_id, given)
 
 
 def _existing_ids(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:

@@ -22,7 +22,7 @@ from pymongo import IndexModel, WriteConcern
 from messaging.domain.models import Draft, Message
 from messaging.domain.words import Query, query_of
 from messaging.service.ports import Store
-from messaging.stores import sqlite_rows, sqlite_search
+from messaging.stores import sqlite_search, sqlite_writes
 from messaging.stores.mongodb import MongoStore
 from messaging.stores.mongodb_documents import BY_WORD, message_document, new_message
 from messaging.stores.sqlite import SqliteStore
@@ -115,7 +115,7 @@ async def fill_sqlite(path: Path, town: Town) -> Store:
         database.execute("PRAGMA synchronous=OFF")
         for batch in town.batches():
             database.execute("BEGIN")
-            database.executemany(sqlite_rows.INSERT_MESSAGE, map(sqlite_rows.message_row, batch))
+            sqlite_writes.insert(database, batch)
             sqlite_search.add(database, batch)
             database.execute("COMMIT")
     database.close()

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from messaging.domain.models import Conversation, Kind, Member, Message, Profile
-from messaging.stores import sqlite_rows
+from messaging.stores import sqlite_rows, sqlite_writes
 from messaging.stores.sqlite import SqliteStore
 from tests.acceptance.stage import FREELY, Stage, new_id, token
 from tests.browser import Browser
@@ -87,7 +87,7 @@ async def filled(path: Path) -> None:
     )
     with sqlite3.connect(path, isolation_level=None) as database:
         database.execute("BEGIN")
-        database.executemany(sqlite_rows.INSERT_MESSAGE, map(sqlite_rows.message_row, many(first)))
+        sqlite_writes.insert(database, list(many(first)))
         now = sqlite_rows.milliseconds(datetime.now(UTC))  # old ones would be gone when it is opened
         notes = (("alice", n, str(n), "t", words, "{}", now) for n in range(1, MANY + 1))
         database.executemany(NOTE, notes)

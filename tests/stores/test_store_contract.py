@@ -204,6 +204,27 @@ async def test_a_batch_may_hold_new_and_repeated_messages_in_any_order(store: St
     assert sorted(int(message.content) for message in everyone) == list(range(20))
 
 
+async def test_a_large_batch_of_many_conversations_is_placed_like_many_small_ones(store: Store) -> None:
+    for number in range(40):
+        await store.save(conversation(f"p{number}"))
+    drafts = [  # two rounds, in which five conversations do not exist
+        draft(f"{n}", conversation_id=f"p{n % 45}", sender_id=f"u{n % 7}", client_message_id=f"k{n}")
+        for n in range(90)
+    ]
+    first, again = await store.append(drafts), await store.append(drafts)
+    assert [isinstance(each, RoomNotFound) for each in first] == [n % 45 >= 40 for n in range(90)]
+    for number in range(40):
+        messages = await everything(store, f"p{number}")
+        assert [(m.content, m.seq, m.sender_seq) for m in messages] == [
+            (f"{number}", 1, 1),
+            (f"{number + 45}", 2, 1),
+        ]
+    kept = [each.message for each in first if isinstance(each, Appended)]
+    assert [each for each in again if isinstance(each, Appended)] == [
+        Appended(message=message, repeated=True) for message in kept
+    ]
+
+
 async def test_a_client_message_id_belongs_to_one_sender_in_one_conversation(store: Store) -> None:
     await store.save(conversation("d"))
     sent = await send(
