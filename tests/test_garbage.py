@@ -17,6 +17,9 @@ from aiohttp import web
 from messaging.app import Service
 from messaging.settings import read_settings
 from messaging.tokens import mint
+from messaging.transports.connection import Connection
+from messaging.transports.line import Line
+from messaging.transports.socketio.socket import EngineSocket
 from tests.transports.socketio.raw import eventually
 
 SECRET = "not a secret, but long enough to be one"
@@ -52,6 +55,11 @@ def without_collector() -> Iterator[None]:
         gc.enable()
 
 
+def connections() -> list[object]:
+    """All that there is of connections that are, or were, WebSockets."""
+    return [each for each in gc.get_objects() if isinstance(each, Line | EngineSocket | Connection)]
+
+
 async def come_and_go(url: str, path: str) -> None:
     token = mint(SECRET, "alice", now=datetime.now(UTC), ttl=timedelta(hours=1))
     async with aiohttp.ClientSession() as http, http.ws_connect(url + path.replace("TOKEN", token)) as ws:
@@ -80,5 +88,7 @@ async def test_nothing_of_a_session_waits_for_the_collector(service: tuple[Servi
 
     gateway.hub.follow = noted  # type: ignore[assignment, method-assign]  # to see it without keeping it
     with without_collector():
+        of_others = connections()  # of tests before this one
         await come_and_go(url, path)
         await eventually(lambda: bool(seen) and all(ref() is None for ref in seen))
+        await eventually(lambda: len(connections()) == len(of_others))

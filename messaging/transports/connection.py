@@ -207,7 +207,7 @@ class Connection:
         line, sink = self._line, self.sink
         if line is None or sink is None:
             return
-        line.take_at_once(self._take_at_once)
+        line.taken = self._take_at_once
         while (data := await line.receive()) is not None:
             self._taking = True
             if self.crowded:

@@ -1,8 +1,8 @@
 """Line: a WebSocket that was accepted; frames go straight into aiohttp's transport (RFC 6455, RFC 7692).
 
 A frame is built once for all who get the same text. What is sent to one client in one turn of the loop goes
-into one write at its end: a system call costs more than all that comes before it. aiohttp reads; all that is
-written, pongs and goodbyes included, is written here.
+into one write at its end: a system call costs more than all that comes before it. aiohttp's parser reads; all
+that is written, pongs and goodbyes included, is written here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import sys
 import termios
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import EofStream, WebSocketError, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from messaging.gateway.paced import Paced
+from messaging.transports.upgrade import DONE, Upgraded, upgraded
 
 STUCK_SECONDS = 0.4
 """How long one may take who has not taken what was written before."""
@@ -49,15 +50,6 @@ _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
 class Ping(bytes):
     """A ping with this payload, to be written in its turn."""
-
-
-class _Flow(Protocol):
-    """What we use of aiohttp's protocol object: pause_writing and resume_writing are its business."""
-
-    @property
-    def writing_paused(self) -> bool: ...
-
-    async def _drain_helper(self) -> None: ...
 
 
 def sever(tcp: asyncio.Transport) -> None:
@@ -135,40 +127,24 @@ class _Deflate:
         return zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-self._window_bits, memLevel=_MEMORY_LEVEL)
 
 
-class _Queue(WebSocketDataQueue):
-    """What aiohttp reads is put into this. A text that can be taken at once need not wait in it; and where
-    many connections break at once, only some are found at their end in one turn of the loop."""
+class _Inbox(WebSocketDataQueue):
+    """What aiohttp's parser has read and nobody has taken yet. Over its limit, the line pauses reading."""
 
-    taken: Callable[[str], bool] | None = None
-    """Takes a text, or says that it has to wait; must not raise. Only asked while nothing waits."""
+    __slots__ = ()
 
     def feed_data(self, data: Any, size: int) -> None:
-        taken = self.taken
+        """A text that can be taken at once need not wait."""
+        line: Line = self._protocol  # type: ignore[assignment]
+        taken = line.taken
         if taken is None or data.type is not WSMsgType.TEXT or self._buffer or not taken(data.data):
             super().feed_data(data, size)
+            line.noticed()
 
-    def feed_eof(self) -> None:
-        _here().departures.add(super().feed_eof)
-
-
-class _Response(web.WebSocketResponse):
-    """aiohttp's WebSocket, which leaves goodbyes to the line, and reads into a queue of ours."""
-
-    queue: _Queue
-
-    def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
-        """As aiohttp's own, without heartbeats."""
-        self._ws_protocol, self._writer = protocol, writer
-        loop = asyncio.get_running_loop()
-        self._reader = self.queue = _Queue(request.protocol, _READ_BUFFER_BYTES, loop=loop)
-        self._parser = WebSocketReader(
-            self.queue, self._max_msg_size, compress=bool(self._compress), decode_text=True
-        )
-        request.protocol.set_parser(self._parser)
-        request.protocol.keep_alive(False)
-
-    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:  # noqa: ARG002, an override keeps the signature of its base
-        return False
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """What was sent cannot be read."""
+        super().set_exception(exc, *cause)
+        line: Line = self._protocol  # type: ignore[assignment]
+        line.noticed()
 
 
 def _nothing() -> None:
@@ -180,19 +156,34 @@ def _nobody_asked(_payload: bytes) -> None:
 
 
 class _Turn:
-    """The lines of one loop that were sent something in this turn, and those whose connections broke."""
+    """The lines of one loop that were sent something in this turn, those whose connections broke, and those
+    whose end has begun and that are still there."""
 
-    __slots__ = ("__weakref__", "departures", "lines")
+    __slots__ = ("__weakref__", "departures", "leaving", "lines", "nobody_leaves")
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.departures = Paced(0.0)
+        self.leaving: set[Line] = set()
+        self.nobody_leaves = asyncio.Event()
+        self.nobody_leaves.set()
 
     def end(self) -> None:
         """Write out what was sent."""
         lines, self.lines = self.lines, []
         for line in lines:
             line.flush()
+
+    def leaves(self, line: Line) -> None:
+        """Its end has begun."""
+        self.leaving.add(line)
+        self.nobody_leaves.clear()
+
+    def left(self, line: Line) -> None:
+        """Its connection is gone."""
+        self.leaving.discard(line)
+        if not self.leaving:
+            self.nobody_leaves.set()
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
@@ -207,50 +198,77 @@ def _here() -> _Turn:
     return turn
 
 
-class Line:
+async def goodbyes() -> None:
+    """Return when all lines whose end has begun are gone, as far as they go in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS + STUCK_SECONDS):
+            await _here().nobody_leaves.wait()
+
+
+class Line(asyncio.Protocol):
     """A WebSocket that was accepted. Writing never waits; `when_full` is called when it should."""
 
     __slots__ = (
         "_cut",
         "_deflate",
-        "_flow",
         "_frames",
+        "_gone",
+        "_inbox",
         "_loop",
+        "_parser",
         "_pong",
+        "_reading_paused",
+        "_room",
         "_said_goodbye",
         "_size",
         "_tcp",
         "_turn",
-        "_ws",
+        "_writing_paused",
         "close_code",
         "fault",
         "heard_at",
+        "noticed",
+        "over",
+        "taken",
         "when_full",
     )
 
-    def __init__(self, ws: _Response, request: web.Request, pong: Callable[[bytes], None]) -> None:
-        if request.transport is None:
-            raise ConnectionResetError
-        self._ws = ws
-        self._tcp: asyncio.Transport = request.transport
-        self._flow = cast(_Flow, request.protocol)
+    def __init__(self, upgraded: Upgraded, max_frame_bytes: int, pong: Callable[[bytes], None]) -> None:
+        self._tcp = upgraded.tcp
         self._pong = pong
         self._said_goodbye = False
+        self._gone = False  # nothing more comes: the connection is lost, or its peer's half closed
         self._cut: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._turn = _here()
         self._frames: list[bytes] = []  # of this turn
         self._size = 0
-        agreed = ws.headers.get("Sec-WebSocket-Extensions", "")
-        self._deflate = _Deflate(agreed, int(ws.compress)) if agreed else None
+        self._writing_paused = upgraded.writing_paused
+        self._room: asyncio.Future[None] | None = None  # done when the socket's buffer has room again
+        self._reading_paused = False
+        agreed = upgraded.extensions
+        self._deflate = _Deflate(agreed, upgraded.window_bits) if agreed else None
         self.when_full: Callable[[], None] = _nothing
         """Called when the socket's buffer is over its limit, because the peer is slower than we are."""
+        self.taken: Callable[[str], bool] | None = None
+        """See `listen`."""
+        self.noticed: Callable[[], None] = _nothing
+        """See `listen`."""
+        self.over = False
+        """Whether there will be no more messages."""
         self.heard_at = self._loop.time()
         """When the last frame was read."""
         self.close_code: int | None = None
         """What the peer said goodbye with, 1005 for nothing; None where it went without a goodbye."""
         self.fault: int | None = None
         """What is wrong with what the peer sent, as the close code that says so."""
+        self._inbox = _Inbox(self, _READ_BUFFER_BYTES, loop=self._loop)  # type: ignore[arg-type]
+        self._parser: WebSocketReader | None = WebSocketReader(
+            self._inbox,
+            max_frame_bytes + 1,  # aiohttp refuses what has exactly this size
+            compress=bool(agreed),
+            decode_text=True,
+        )
 
     @classmethod
     async def accept(
@@ -263,15 +281,70 @@ class Line:
         pong: Callable[[bytes], None] = _nobody_asked,
     ) -> Line:
         """Answer the upgrade. `compress`: where the client offers it; `pong` is given what pongs say."""
-        ws = _Response(
-            compress=compress,
-            autoclose=False,
-            autoping=False,
-            max_msg_size=max_frame_bytes + 1,  # aiohttp refuses what has exactly this size
-            protocols=protocols,
-        )
-        await ws.prepare(request)
-        return cls(ws, request, pong)
+        connection = await upgraded(request, protocols=protocols, compress=compress)
+        line = cls(connection, max_frame_bytes, pong)
+        connection.tcp.set_protocol(line)
+        if connection.read:
+            line.data_received(connection.read)
+        return line
+
+    # What the loop calls
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is not None:
+            self._parser.feed_data(data)
+
+    def eof_received(self) -> bool:
+        """Where many connections break at once, little is done in the turn in which that is found: not even
+        closing them."""
+        if not self._gone:
+            self._turn.leaves(self)
+            self._depart()
+        return True
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._turn.left(self)
+        self._writing_paused = False
+        self._tell_room()
+        if not self._gone:
+            self._depart()
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _depart(self) -> None:
+        self._gone = True
+        self._turn.departures.add(self._departed)
+
+    def _departed(self) -> None:
+        """Its turn has come."""
+        self._inbox.feed_eof()
+        self.noticed()
+
+    # What the parser's queue calls
+
+    def pause_reading(self) -> None:
+        """Too much waits."""
+        self._reading_paused = True
+        if not (self._gone or self._tcp.is_closing()):
+            self._tcp.pause_reading()
+
+    def resume_reading(self) -> None:
+        """No longer."""
+        self._reading_paused = False
+        if not (self._gone or self._tcp.is_closing()):
+            self._tcp.resume_reading()
+
+    # Out
 
     def send(self, data: str | bytes) -> None:
         """One message, text or binary, or a Ping; it is written at the end of this turn of the loop."""
@@ -292,10 +365,10 @@ class Line:
     def flush(self) -> None:
         """Write out now what was sent in this turn."""
         frames, self._frames, self._size = self._frames, [], 0
-        if not frames or self._tcp.is_closing():
+        if not frames or self._gone or self._tcp.is_closing():
             return
         self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
-        if self._flow.writing_paused:
+        if self._writing_paused:
             self.when_full()
 
     def _turn_begins(self) -> None:
@@ -314,35 +387,77 @@ class Line:
     async def drained(self) -> None:
         """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
         self.flush()
-        await self._flow._drain_helper()  # noqa: SLF001, aiohttp's own writer waits in no other way
+        while self._writing_paused and not self._gone:
+            if self._room is None:
+                self._room = self._loop.create_future()
+            await asyncio.shield(self._room)
+        if self._gone:
+            raise ConnectionResetError
 
-    def take_at_once(self, taken: Callable[[str], bool]) -> None:
-        """Offer every text to `taken` as soon as it is read, unless one waits for `receive`. What it takes is
-        done with; what it does not take, `receive` gives. It must not raise."""
-        self._ws.queue.taken = taken
+    # In
+
+    def listen(self, taken: Callable[[str], bool], noticed: Callable[[], None]) -> None:
+        """Offer every text to `taken` as soon as it is read, unless one waits. What it takes is done with; of
+        what it does not take, and of the end, `noticed` is told: `waits` and `lost` say what there is, and
+        `next_frame` gives it. Neither may raise."""
+        self.taken, self.noticed = taken, noticed
+        if self.waits or self.lost:
+            noticed()
+
+    @property
+    def waits(self) -> bool:
+        """Whether `next_frame` need not wait."""
+        inbox = self._inbox
+        return not self.over and (bool(inbox._buffer) or inbox.is_eof())  # noqa: SLF001, nothing else tells
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection went without a goodbye, and all that came over it was received."""
+        inbox = self._inbox
+        return inbox.is_eof() and not inbox._buffer and inbox.exception() is None  # noqa: SLF001
 
     async def receive(self) -> str | bytes | None:
         """The next message; None when there will be no more, and then `close_code` or `fault` says why.
 
         Pings are answered on the way, with their payload, as the peer takes the answers.
         """
-        while True:
-            message = cast(Any, await self._ws.receive())
-            self.heard_at = self._loop.time()
-            match message.type:
-                case WSMsgType.TEXT | WSMsgType.BINARY:
-                    return cast("str | bytes", message.data)
-                case WSMsgType.PING:
-                    if not await self._answer(bytes(message.data)):
-                        return None
-                case WSMsgType.PONG:
-                    self._pong(bytes(message.data))
-                case WSMsgType.CLOSE:
-                    self.close_code = message.data or _NO_STATUS
-                    return None
-                case _:
-                    self.fault = message.data.code if isinstance(message.data, WebSocketError) else None
-                    return None
+        while not self.over:
+            data = await self.next_frame()
+            if data is not None:
+                return data
+        return None
+
+    async def next_frame(self) -> str | bytes | None:
+        """The message that ends with the next frame; None for another frame, or when `over`. Pings are
+        answered."""
+        message = await self._next()
+        if message is None:
+            self.over = True
+            return None
+        self.heard_at = self._loop.time()
+        match message.type:
+            case WSMsgType.TEXT | WSMsgType.BINARY:
+                return cast("str | bytes", message.data)
+            case WSMsgType.PING:
+                self.over = not await self._answer(bytes(message.data))
+            case WSMsgType.PONG:
+                self._pong(bytes(message.data))
+            case WSMsgType.CLOSE:
+                self.close_code = message.data or _NO_STATUS
+                self.over = True
+            case _:
+                self.over = True
+        return None
+
+    async def _next(self) -> Any:
+        """What the parser read next; None when it reads no more."""
+        try:
+            return await self._inbox.read()
+        except EofStream:
+            return None
+        except Exception as error:  # noqa: BLE001  whatever it is, nothing more can be read
+            self.fault = error.code if isinstance(error, WebSocketError) else None
+            return None
 
     async def _answer(self, payload: bytes) -> bool:
         try:
@@ -353,11 +468,18 @@ class Line:
             self._tcp.write(_frame(_PONG, payload))
         return True
 
+    # The end
+
     def end(self, code: int, reason: str = "") -> None:
         """Say goodbye, and cut the connection when the peer does not answer soon, reading or not."""
         if self._said_goodbye:
             return
         self._said_goodbye = True
+        if self._gone:
+            if self._tcp.get_write_buffer_size():
+                self._cut = self._loop.call_later(LINGER_SECONDS, sever, self._tcp)
+            return
+        self._turn.leaves(self)
         if code == _ABNORMAL:
             sever(self._tcp)
         elif not self._tcp.is_closing():
@@ -384,15 +506,22 @@ class Line:
         elif self.close_code is not None:
             self.end(1000 if self.close_code in _UNSAYABLE else self.close_code)
 
-    async def finish(self) -> web.WebSocketResponse:
-        """The end of the handler: nothing more is read. Gives what aiohttp wants to have."""
+    def finish(self) -> web.StreamResponse:
+        """Nothing more is read. Gives what a handler has to return."""
         self.end(1000)
-        if self.fault is not None:
+        self.over = True
+        if self.fault is None:
+            self._close()
+        else:
             # Closing before all was read resets the connection, and the goodbye may be lost.
-            await asyncio.sleep(LINGER_SECONDS)
+            self._loop.call_later(LINGER_SECONDS, self._close)
+        # Rings of references would wait for the garbage collector, which stops everything to look at all.
+        self.when_full = self.noticed = _nothing
+        self._pong, self.taken, self._parser = _nobody_asked, None, None
+        self._inbox._protocol = None  # type: ignore[assignment]  # noqa: SLF001
+        return DONE
+
+    def _close(self) -> None:
         if self._cut is not None and (self._tcp.is_closing() or not self._tcp.get_write_buffer_size()):
             self._cut.cancel()
         self._tcp.close()
-        # Rings of references would wait for the garbage collector, which stops everything to look at all.
-        self.when_full, self._pong, self._ws.queue.taken = _nothing, _nobody_asked, None
-        return self._ws

@@ -36,7 +36,7 @@ from messaging.transports import strict_json
 from messaging.transports.connection import Connection
 from messaging.transports.entrance import Entrance
 from messaging.transports.handshake import Handshake, Limits, handshake_of
-from messaging.transports.line import Line
+from messaging.transports.line import Line, goodbyes
 from messaging.transports.origins import Origins
 
 MAX_DEVICE_CHARACTERS = 64
@@ -100,6 +100,7 @@ class WebSockets:
         """Send everybody away: for `on_shutdown`, so that aiohttp waits for nobody."""
         for connection in list(self._connections):
             connection.close(farewells.SHUTDOWN)
+        await goodbyes()
 
     # Coming in
 
@@ -198,7 +199,7 @@ class WebSockets:
         except Exception:  # a bug must not leave half a connection behind
             log.exception("a WebSocket failed")
             connection.close(farewells.FAULT)
-        return await line.finish()
+        return line.finish()
 
     async def _turn_away(self, visit: _Visit, error: ClientError) -> web.StreamResponse:
         """Let them in, to tell them why they may not come in."""
@@ -210,7 +211,7 @@ class WebSockets:
         line.end(farewell.code, farewell.reason)
         while await line.receive() is not None:
             pass
-        return await line.finish()
+        return line.finish()
 
 
 class _Visit:

@@ -78,7 +78,7 @@ class Server:
         self.open += 1
         try:
             await connection.read()
-            return await accepted.finish()
+            return accepted.finish()
         finally:
             self.open -= 1
 

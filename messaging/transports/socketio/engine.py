@@ -161,8 +161,9 @@ class EngineServer(AsyncServer):
     async def _speak(self, socket: EngineSocket, request: web.Request) -> web.StreamResponse:
         try:
             return await socket.websocket(request)
-        finally:
+        except BaseException:
             socket.end(farewells.LOST)
+            raise
 
     def _admit(self, handshake: Handshake, sink: Sink) -> EngineSocket:
         secret: str = self.generate_id()

@@ -10,6 +10,7 @@ from aiohttp import web
 from messaging.service.ports import Mail
 from messaging.transports.entrance import Entrance
 from messaging.transports.handshake import Limits
+from messaging.transports.line import goodbyes
 from messaging.transports.neighbours import Neighbours
 from messaging.transports.origins import Origins
 from messaging.transports.socketio.elsewhere import Elsewhere
@@ -63,6 +64,7 @@ def mount(app: web.Application, server: SocketServer, path: str = PATH) -> None:
 
     async def drain(_: web.Application) -> None:
         await server.drain()
+        await goodbyes()
 
     async def listening(_: web.Application) -> AsyncIterator[None]:
         await server.manager.start()

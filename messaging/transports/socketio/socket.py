@@ -1,7 +1,7 @@
 """One Engine.IO connection: in order, bounded, and closed at once when it ends.
 
 While the client keeps up, a WebSocket is written to directly. Otherwise packets wait in the outbox: for the
-next poll, for the end of an upgrade, or for the peer to read.
+next poll, for the end of an upgrade, or for the peer to read. A client that is idle has no task.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from engineio.async_socket import AsyncSocket
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.gateway.outbox import Outbox
+from messaging.service import tracing
 from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.line import Line
 from messaging.transports.socketio.handshake import Refused, Sink
 from messaging.transports.socketio.packets import SEPARATOR, Engine, read_engine, write_polling
 from messaging.transports.socketio.polling import NOOP, BodyTooLarge, Poll
 from messaging.transports.socketio.websocket import probed
+from messaging.transports.upgrade import DONE
 
 log = logging.getLogger(__name__)
 
 PING = f"{Engine.PING:d}"
+PONG = f"{Engine.PONG:d}"
 CLOSE = f"{Engine.CLOSE:d}"
 UPGRADE_POLL_SECONDS = 0.1
 APART_SECONDS = 0.005
@@ -61,6 +64,7 @@ class EngineSocket(AsyncSocket):
         self.farewell: Farewell | None = None
         self._sink = sink
         self._limits = limits
+        self._trace = ""  # to which what comes over a WebSocket belongs: that of its request
         self._outbox: Outbox[str | bytes] = Outbox(
             max_frames=limits.max_queued_frames, max_bytes=limits.max_queued_bytes
         )
@@ -70,7 +74,7 @@ class EngineSocket(AsyncSocket):
         self._delivered_to: Poll | None = None  # the last that something was written to
         self._answering = asyncio.Lock()
         self._incoming = asyncio.Lock()
-        self._reading = False  # something that was received is being handled
+        self._reading: asyncio.Task[None] | None = None  # handles what could not be taken at once
         self._goodbye = False  # a CLOSE is to follow what waits
         self._held = False  # not read until it has taken the answers to what it asked before
         self._timer: asyncio.TimerHandle | None = None
@@ -217,8 +221,7 @@ class EngineSocket(AsyncSocket):
             case Engine.MESSAGE:
                 await self._hand_over(data)
             case Engine.PONG:
-                self._schedule_ping()
-                self._sink.answered(self)
+                self._answered()
             case Engine.CLOSE:
                 self.end(farewells.LOST)
             case Engine.NOOP:
@@ -308,7 +311,7 @@ class EngineSocket(AsyncSocket):
             raise Refused.bad_request()
         if self.upgraded or self.upgrading:
             # Not refused: the reference implementation closes it, and its suite knows no error here.
-            return await (await self._accepted(request)).finish()
+            return (await self._accepted(request)).finish()
         upgrade = self.upgrading = self.connected
         try:
             line = await self._accepted(request)
@@ -317,10 +320,10 @@ class EngineSocket(AsyncSocket):
             raise
         if upgrade and not (await probed(line, self._wake) and not self.closed):
             self.upgrading = False
-            return await line.finish()
+            return line.finish()
         self._go_over(line)
-        await self._read(line)
-        return await line.finish()
+        line.listen(self._take_at_once, self._noticed)
+        return DONE
 
     async def _accepted(self, request: web.Request) -> Line:
         limit, protocols = self._limits.max_frame_bytes, self.handshake.subprotocols
@@ -328,6 +331,7 @@ class EngineSocket(AsyncSocket):
 
     def _go_over(self, line: Line) -> None:
         self._line = line
+        self._trace = tracing.current()
         self.connected = self.upgraded = True
         self.upgrading = False
         self._wake()
@@ -339,36 +343,67 @@ class EngineSocket(AsyncSocket):
         elif self._clear:
             self._tell_drained()
 
-    async def _read(self, line: Line) -> None:
-        """Take what comes until the end, whoever ends it."""
-        line.take_at_once(self._take_at_once)
-        self._reading = False
-        while (raw := await line.receive()) is not None:
-            if self.closed:
-                continue
-            self._reading = True
-            try:
-                kind, data = read_engine(raw)
-                async with self._incoming:
-                    await self._take(kind, data)
-            except ValueError:
-                self.end(farewells.UNREADABLE)
-            self._reading = False
-        line.answer_goodbye()
-        self.end(_UNREADABLE.get(line.fault or 0, farewells.LOST))
-
     def _take_at_once(self, raw: str) -> bool:
-        """Handle a packet before it is given to `_read`, where it need not wait for anything."""
-        if self._reading or self.closed or self._incoming.locked() or self._outbox.half_full:
+        """Handle a packet in the turn in which it was read, where it need not wait for anything."""
+        if self.closed:
+            return True
+        if self._reading is not None or self._incoming.locked() or self._outbox.half_full:
             return False
         try:
+            if raw == PONG:
+                self._answered()
+                return True
             return self._sink.take(self, raw)
         except Exception:  # a bug must not leave half a connection behind
             log.exception("a Socket.IO packet failed")
             self.end(farewells.FAULT)
             return True
 
+    def _noticed(self) -> None:
+        """Something came that could not be taken at once, or the end."""
+        line = self._line
+        if line is None or self._reading is not None:
+            return
+        if line.lost:
+            self._end_with(line)
+        else:
+            self._reading = asyncio.create_task(self._read(line))
+
+    async def _read(self, line: Line) -> None:
+        """Take what waits, until nothing does."""
+        try:
+            with tracing.tracing(self._trace):
+                while line.waits:
+                    raw = await line.next_frame()
+                    if raw is not None and not self.closed:
+                        await self._take_raw(raw)
+        finally:
+            self._reading = None
+        if line.over:
+            self._end_with(line)
+
+    async def _take_raw(self, raw: str | bytes) -> None:
+        try:
+            kind, data = read_engine(raw)
+            async with self._incoming:
+                await self._take(kind, data)
+        except ValueError:
+            self.end(farewells.UNREADABLE)
+        except Exception:  # a bug must not leave half a connection behind
+            log.exception("a Socket.IO packet failed")
+            self.end(farewells.FAULT)
+
+    def _end_with(self, line: Line) -> None:
+        """Nothing more comes, whoever ended it."""
+        line.answer_goodbye()
+        self.end(_UNREADABLE.get(line.fault or 0, farewells.LOST))
+        line.finish()
+
     # Pings
+
+    def _answered(self) -> None:
+        self._schedule_ping()
+        self._sink.answered(self)
 
     def _schedule_ping(self) -> None:
         if self._timer is not None:

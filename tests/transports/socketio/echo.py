@@ -149,7 +149,7 @@ class EchoApp:
 
     @property
     def open_requests(self) -> int:
-        """How many TCP connections are open."""
+        """How many TCP connections aiohttp serves."""
         assert self.runner.server is not None
         return len(self.runner.server.connections)
 

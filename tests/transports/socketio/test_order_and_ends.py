@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket as network
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -14,6 +14,8 @@ import pytest
 
 from messaging.gateway import farewell
 from messaging.gateway.farewell import Farewell
+from messaging.gateway.paced import AT_ONCE
+from tests.transports.rfc6455 import TEXT, RawClient, established
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import SUITE_LIMITS, EchoApp, EchoClient
 from tests.transports.socketio.raw import RawPolling, RawWebSocket, eventually
@@ -197,14 +199,60 @@ async def test_a_frame_over_the_limit_closes_with_1009(app: EchoApp, http: aioht
 
 
 async def test_a_client_that_never_reads_is_cut_off_within_a_second(app: EchoApp) -> None:
-    async with silent_websocket(app):
+    async with silent_websocket(app) as silent:
         client = await app.main.client()
         while not client.farewells:
             client.emit("flood", "x" * 100_000)
             await asyncio.sleep(0)
         assert client.farewells == [farewell.SLOW]
         await gone(app)
-        await eventually(lambda: app.open_requests == 0, seconds=1.0)
+        await eventually(lambda: not established(silent), seconds=1.0)
+
+
+async def test_a_websocket_that_is_idle_has_no_task_and_no_request(
+    app: EchoApp, http: aiohttp.ClientSession
+) -> None:
+    before = asyncio.all_tasks()
+    async with silent_websocket(app):
+        client = await app.main.client()
+        await eventually(lambda: asyncio.all_tasks() <= before)
+        assert app.open_requests == 0
+        assert client.farewells == []
+
+
+async def test_who_closes_their_half_is_heard_to_the_end_and_gone(app: EchoApp) -> None:
+    async with silent_websocket(app) as plain:
+        client = await app.main.client()
+        await asyncio.to_thread(read_until, plain, b'42["auth",{}]')
+        client.gate.clear()
+        plain.sendall(masked('42["slow",1]') + masked('42["last",2]'))
+        plain.shutdown(network.SHUT_WR)
+        await eventually(lambda: client.place.socket.busy)
+        client.gate.set()
+        await gone(app)
+        assert client.heard == [("slow", [1]), ("last", [2])]
+        assert client.farewells == [farewell.LOST]
+        assert await asyncio.to_thread(plain.recv, 1) == b""
+
+
+async def test_where_many_break_at_once_few_are_gone_in_one_turn(app: EchoApp) -> None:
+    loop, here, most = asyncio.get_running_loop(), 0, 0
+
+    def look() -> None:
+        nonlocal here, most
+        most, here = max(most, here - len(app.sockets)), len(app.sockets)
+        if here:
+            loop.call_soon(look)
+
+    async with AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(silent_websocket(app)) for _ in range(AT_ONCE * 3)]
+        await eventually(lambda: len(app.main.clients) == len(crowd))
+        look()
+        for plain in crowd:
+            plain.close()
+        await gone(app)
+    assert 0 < most <= AT_ONCE
+    assert all(client.farewells == [farewell.LOST] for client in app.main.clients)
 
 
 async def test_a_polling_client_that_never_polls_is_closed_at_its_bound(
@@ -259,6 +307,10 @@ async def say_hello(plain: network.socket, port: int) -> None:
         b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
         b"\r\n\r\n\x81\x82\0\0\0\0" + b"40"
     )
+
+
+def masked(text: str) -> bytes:
+    return RawClient.frame(TEXT, text.encode())
 
 
 def read_until(plain: network.socket, wanted: bytes) -> bytes:
