@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 
 MAX_WORD_CHARACTERS = 64
@@ -33,6 +34,12 @@ class Query:
 
     words: tuple[str, ...] = ()
     prefix: str
+
+    def fits(self, words: Collection[str]) -> bool:
+        """Whether a text with these words is found."""
+        return all(word in words for word in self.words) and any(
+            word.startswith(self.prefix) for word in words
+        )
 
 
 def words_of(text: str) -> list[str]:

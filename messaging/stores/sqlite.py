@@ -147,7 +147,9 @@ class SqliteStore(
     # messages
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
-        return await self._write(writes.append, drafts)
+        outcomes = await self._write(writes.append, drafts)
+        self._index_later(len(drafts))
+        return outcomes
 
     async def message(self, message_id: int) -> Message | None:
         return await self._read(reads.message, message_id)
@@ -186,7 +188,9 @@ class SqliteStore(
     async def change(
         self, message: Message, change: Change, *, before: str | None = None, hooks: Sequence[Hook] = ()
     ) -> Changed | None:
-        return await self._write(changes.change, message, change, before, hooks)
+        changed = await self._write(changes.change, message, change, before, hooks)
+        self._index_later(1)
+        return changed
 
     async def changes(self, conversation_id: str, *, after: int, limit: int) -> Sequence[Change]:
         return await self._read(changes.changes, conversation_id, after, limit)

@@ -266,6 +266,7 @@ MIGRATIONS = (
     _BY_USER,
     _ROUNDS,
     _SEEN,
+    search.UNINDEXED,
 )
 """Step n brings a database of version n to n + 1."""
 

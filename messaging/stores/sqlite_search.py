@@ -3,8 +3,14 @@
 The full-text index `search` has one row per message that can be found: the words that `domain.words` cut,
 with a space between them, and before them one that stands for the conversation. FTS5 stores lists of
 messages without places (`detail=none`), and takes the words as they are: its tokenizer `ascii` only
-splits at the spaces. What happens to a message after it was stored (an edit, a deletion) changes the index
-by triggers, so that nobody who changes messages has to think of it.
+splits at the spaces.
+
+A message is stored now and indexed later, together with hundreds of others: FTS5 writes a piece of index
+for each transaction and merges the pieces, so that a few at a time cost it several times as much. What is not
+indexed yet is noted in `unindexed`, and each search looks through it, too: a message is found as soon as it
+is stored. It is noted in the transaction that stores it, and the note goes in the one that indexes it: so it
+is in one of both whenever the process may die. Edits and deletions see to the same by triggers, so that
+nobody who changes messages has to think of it.
 
 The words of a prefix are many, and FTS5 joins all their messages before it gives the first. So the newest
 candidates are looked through first, without the prefix: what is frequent is among them. What is not is
@@ -25,7 +31,7 @@ from messaging.domain.words import Query, words_of
 from messaging.stores import sqlite_rows as rows
 
 FUNCTION = "searchable"
-"""What the triggers call `searchable` by; a connection that writes must have it."""
+"""What the first schema calls `searchable` by; a connection that migrates must have it."""
 
 SCHEMA = """
 CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = 'ascii', detail = none, columnsize = 0);
@@ -40,7 +46,25 @@ END;
 INSERT INTO search (rowid, words)
     SELECT id, searchable(conversation_id, content) FROM messages WHERE deleted_at IS NULL;
 """
+UNINDEXED = """
+CREATE TABLE unindexed (id INTEGER PRIMARY KEY);
+DROP TRIGGER search_changed;
+CREATE TRIGGER search_changed AFTER UPDATE OF content, deleted_at ON messages BEGIN
+    DELETE FROM search WHERE rowid = OLD.id;
+    DELETE FROM unindexed WHERE id = OLD.id;
+    INSERT INTO unindexed SELECT NEW.id WHERE NEW.deleted_at IS NULL;
+END;
+DROP TRIGGER search_gone;
+CREATE TRIGGER search_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM search WHERE rowid = OLD.id;
+    DELETE FROM unindexed WHERE id = OLD.id;
+END;
+"""
 
+TOGETHER = 250
+"""How many messages are indexed together. More would save little, and each search looks through so many."""
+_TEXT = 100_000
+"""How many characters are indexed together, and a message more: those who write wait meanwhile."""
 _CANDIDATES = 3_000
 """How many of the newest messages are looked through. So many take about as long as a rare word."""
 _MAX_NAMED = 100
@@ -54,17 +78,42 @@ def searchable(conversation_id: str, content: str) -> str:
     return " ".join([_place(conversation_id), *words_of(content)])
 
 
-def add(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    """New messages can be found from now on. One statement for all: each costs a fight for Python's lock."""
-    if messages:
-        found = [(message.id, searchable(message.conversation_id, message.content)) for message in messages]
-        db.execute(
-            """
-            INSERT INTO search (rowid, words)
-            SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
-            """,
-            (orjson.dumps(found).decode(),),
-        )
+def add(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """New messages can be found from now on."""
+    for some in rows.portions([(message_id,) for message_id in ids]):
+        db.execute("INSERT OR FAIL INTO unindexed " + rows.values(some), rows.flat(some))
+
+
+def index(db: sqlite3.Connection, limit: int) -> int:
+    """Index up to so many messages, or fewer long ones; how many are left.
+
+    They are read as one row, and written in one statement: for each row it would fight for Python's lock.
+    """
+    (unindexed,) = db.execute(
+        """
+        SELECT json_group_array(json_array(id, conversation_id, content)) FROM (
+            SELECT id, conversation_id, content,
+                sum(length(content)) OVER (ORDER BY id) - length(content) AS before
+            FROM unindexed CROSS JOIN messages USING (id) ORDER BY id LIMIT ?
+        ) WHERE before < ?
+        """,
+        (limit, _TEXT),
+    ).fetchone()
+    found = [
+        (message_id, searchable(where, content)) for message_id, where, content in orjson.loads(unindexed)
+    ]
+    db.execute(
+        """
+        INSERT INTO search (rowid, words)
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+        """,
+        (orjson.dumps(found).decode(),),
+    )
+    db.execute(
+        "DELETE FROM unindexed WHERE id <= ?", (max((message_id for message_id, _ in found), default=0),)
+    )
+    (left,) = db.execute("SELECT count(*) FROM unindexed").fetchone()
+    return int(left)
 
 
 def find(
@@ -77,7 +126,22 @@ def find(
     ids = _among_newest(db, query, conversation_ids, end, limit)
     if ids is None:
         ids = _by_index(db, query, conversation_ids, end, limit)
+    ids = sorted([*ids, *_among_unindexed(db, query, conversation_ids, end)], reverse=True)[:limit]
     return _messages(db, ids, conversation_ids)
+
+
+def _among_unindexed(
+    db: sqlite3.Connection, query: Query, conversation_ids: Collection[str], end: int
+) -> list[int]:
+    """All that is found where the index does not know of it yet. Read as one row, as in `index`."""
+    (unindexed,) = db.execute(
+        """
+        SELECT json_group_array(json_array(id, content)) FROM unindexed CROSS JOIN messages USING (id)
+        WHERE id < ? AND conversation_id IN (SELECT value FROM json_each(?))
+        """,
+        (end, rows.json_list(conversation_ids)),
+    ).fetchone()
+    return [message_id for message_id, content in orjson.loads(unindexed) if query.fits(words_of(content))]
 
 
 def _among_newest(

@@ -298,16 +298,16 @@ def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
     insert(db, batch.new)
-    search.add(db, batch.new)
     if batch.hooks:
         db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes
 
 
 def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    """Keep new messages."""
+    """Keep new messages, which can be found from now on."""
     for some in rows.portions([rows.message_row(message) for message in messages]):
         db.execute(rows.INSERT_MESSAGES + rows.values(some), rows.flat(some))
+    search.add(db, [message.id for message in messages])
 
 
 class _Batch:

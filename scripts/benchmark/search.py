@@ -116,7 +116,8 @@ async def fill_sqlite(path: Path, town: Town) -> Store:
         for batch in town.batches():
             database.execute("BEGIN")
             sqlite_writes.insert(database, batch)
-            sqlite_search.add(database, batch)
+            while sqlite_search.index(database, len(batch)):
+                pass
             database.execute("COMMIT")
     database.close()
     await store.open()

@@ -10,11 +10,13 @@ import itertools
 import sys
 
 from messaging.domain.models import Draft
+from messaging.stores import sqlite_search
 from messaging.stores.sqlite import SqliteStore
 from tests.stores.build import T0, send
 
 
 async def main(path: str) -> None:
+    sqlite_search.TOGETHER = 20  # so that it may be killed while it indexes
     store = SqliteStore(path)
     await store.open()
     last = (await store.tails(["c"]))["c"].last_seq

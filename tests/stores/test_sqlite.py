@@ -171,6 +171,9 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(path: Pat
         messages = await everything(store)
         assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
         assert set(acknowledged) <= {message.id for message in messages}
+        with closing(sqlite3.connect(path)) as db:  # each can be found, and once
+            found = db.execute("SELECT rowid FROM search UNION ALL SELECT id FROM unindexed").fetchall()
+        assert sorted(found) == sorted((message.id,) for message in messages)
     await store.close()
 
 

@@ -121,15 +121,16 @@ async def test_all_ways_of_looking_find_the_same(
 ) -> None:
     where = fresh_id("s")
     await store.save(conversation(where))
-    await send(store, *(draft(each, conversation_id=where) for each in contents))
     wanted = [each for each in reversed(list(contents)) if matches(each, text)]
     with pytest.MonkeyPatch.context() as patch:
         if few:  # so that what is frequent and rare, near and far, is there in a few messages, too
+            patch.setattr(sqlite_search, "TOGETHER", 2)
             patch.setattr(sqlite_search, "_CANDIDATES", 2)
             patch.setattr(sqlite_search, "_MAX_NAMED", 0)
             patch.setattr(mongodb_search, "_RARE", 2)
             patch.setattr(mongodb_search, "_FEW", 5)
             patch.setattr(mongodb_search, "_NEWEST", 2)
+        await send(store, *(draft(each, conversation_id=where) for each in contents))
         assert await found(store, text, where) == wanted
         assert await found(store, text, where, limit=2) == wanted[:2]
         assert await found(store, text, where, limit=2) == wanted[:2]
