@@ -7,7 +7,7 @@ from typing import get_args
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging.backplanes.codec import decode, encode
@@ -25,6 +25,7 @@ st.register_type_strategy(
 
 
 @pytest.mark.parametrize("cls", get_args(events.Event), ids=lambda cls: cls.__name__)
+@settings(max_examples=30)  # of each kind, and all are written in the same way
 @given(data=st.data())
 def test_every_event_comes_back_equal(cls: type[Event], data: st.DataObject) -> None:
     event = data.draw(st.from_type(cls))

@@ -7,7 +7,7 @@ import typing
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
@@ -382,6 +382,7 @@ def test_no_body_but_an_object_is_taken(route: Route[Any]) -> None:
 
 
 @every_route
+@settings(max_examples=20)  # for each of some fifty routes, and all are read in the same way
 @given(body=wrong.json, query=st.dictionaries(st.sampled_from(["limit", "next", "q", "after"]), st.text()))
 def test_no_request_whatever_makes_a_route_raise(
     route: Route[Any], body: object, query: dict[str, str]
