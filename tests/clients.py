@@ -13,7 +13,7 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal, Self
@@ -188,14 +188,16 @@ class NodeClient:
         await self.tell("close")
 
     async def tell(self, op: str, **fields: Json) -> None:
-        await self._clients.script.send({"op": op, "client": self.name, **fields})
+        await self._clients.tell({"op": op, "client": self.name, **fields})
 
 
 class NodeClients:
-    """Many socket.io-clients in one Node process."""
+    """Many socket.io-clients in one Node process, which starts with the first of them."""
 
-    def __init__(self, script: NodeScript) -> None:
-        self.script = script
+    def __init__(self) -> None:
+        self._running = AsyncExitStack()
+        self._starting = asyncio.Lock()
+        self._script: NodeScript | None = None
         self.acks: dict[tuple[str, int], asyncio.Future[Json]] = {}
         self._clients: dict[str, NodeClient] = {}
         self._changed = asyncio.Condition()
@@ -203,14 +205,10 @@ class NodeClients:
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
-        """A Node process that ends with the block, and its clients with it."""
-        clients = cls(await NodeScript.start("client.js"))
-        reader = asyncio.create_task(clients._read())
-        try:
+        """The Node process ends with the block, and its clients with it."""
+        clients = cls()
+        async with clients._running:
             yield clients
-        finally:
-            await clients.script.close()
-            await reader
 
     async def connect(
         self, url: str, namespace: str = "/messaging", *, wait: bool = True, **options: Json
@@ -232,8 +230,21 @@ class NodeClients:
         async with self._changed:
             await self._changed.wait_for(lambda: len(client.seen) > number)
 
-    async def _read(self) -> None:
-        async for line in self.script.lines():
+    async def tell(self, command: Json) -> None:
+        """Give the Node process a command."""
+        async with self._starting:
+            script = self._script = self._script or await self._start()
+        await script.send(command)
+
+    async def _start(self) -> NodeScript:
+        script = await NodeScript.start("client.js")
+        reader = asyncio.create_task(self._read(script))
+        self._running.push_async_callback(asyncio.wait_for, reader, WAIT_SECONDS)
+        self._running.push_async_callback(script.close)
+        return script
+
+    async def _read(self, script: NodeScript) -> None:
+        async for line in script.lines():
             self._take(**line)
             async with self._changed:
                 self._changed.notify_all()
