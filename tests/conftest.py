@@ -38,7 +38,9 @@ settings.load_profile("unhurried")  # how long an example takes says how busy th
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        # A parameter may have the name of a fixture, and is not one.
+        parameters = getattr(getattr(item, "callspec", None), "params", ())
+        if REAL_FIXTURES.intersection(getattr(item, "fixturenames", ())).difference(parameters):
             item.add_marker(pytest.mark.real)
 
 
