@@ -16,6 +16,7 @@ import pymongo
 import pytest
 import redis
 from hypothesis import settings
+from pymongo.database import Database
 
 from tests.clients import NODE_SCRIPTS, NodeClients
 from tests.servers import ROOT, MongoServer, RedisServer, ServerProcess, program, with_database
@@ -25,7 +26,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 # Tests with one of these are `real`: left out by scripts/check.
 REAL_FIXTURES = {
-    *("mongodb_server_uri", "mongodb_uri", "own_mongodb"),
+    *("mongodb_server_uri", "mongodb_uri", "emptied_mongodb_uri", "own_mongodb"),
     *("redis_server_url", "redis_url", "own_redis"),
     *("serve", "service", "node", "clients", "chromium", "asyncapi_parser"),
 }
@@ -70,6 +71,27 @@ def mongodb_uri(mongodb_server_uri: str) -> Iterator[str]:
     yield with_database(mongodb_server_uri, database)
     with pymongo.MongoClient[Mapping[str, object]](mongodb_server_uri) as client:
         client.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def kept_database(mongodb_server_uri: str) -> Iterator[Database[Mapping[str, object]]]:
+    """A database that is kept from test to test; ask for `emptied_mongodb_uri` instead."""
+    with pymongo.MongoClient[Mapping[str, object]](mongodb_server_uri) as client:
+        database = client[f"test_{uuid.uuid4().hex}"]
+        yield database
+        client.drop_database(database)
+
+
+@pytest.fixture
+def emptied_mongodb_uri(mongodb_server_uri: str, kept_database: Database[Mapping[str, object]]) -> str:
+    """A MongoDB URI with an empty database that has the collections and indexes of earlier tests.
+
+    To make them takes longer than most tests do. For tests that have closed their store when they end: what
+    a server does that was killed meanwhile could still come.
+    """
+    for collection in kept_database.list_collection_names():
+        kept_database[collection].delete_many({})
+    return with_database(mongodb_server_uri, kept_database.name)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     """One of each kind, not open yet."""
     if request.param == "sqlite":
         return SqliteStore(":memory:")
-    return MongoStore(request.getfixturevalue("mongodb_uri"))
+    return MongoStore(request.getfixturevalue("emptied_mongodb_uri"))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
         case build.FILE:
             return Database(make=lambda: SqliteStore(str(tmp_path / "messaging.db")))
         case _:
-            uri = request.getfixturevalue("mongodb_uri")
+            uri = request.getfixturevalue("emptied_mongodb_uri")
             return Database(make=lambda: MongoStore(uri))
 
 

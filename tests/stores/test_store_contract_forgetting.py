@@ -29,7 +29,7 @@ from tests.stores.build import T0, change, conversation, draft, later, mark, mem
 A_PERSON = re.compile(r"\w+_(id|by)")
 NOBODY = {"conversation_id", "message_id", "client_message_id", "upload_id"}
 """Columns that look like a person's, and are none."""
-NOBODY_THERE = {"attached", "conversations", "hooks", "leases", "pings"}
+NOBODY_THERE = {"attached", "conversations", "deletions", "hooks", "leases", "pings"}
 """Collections in which nobody is named; `hooks` are told soon, and then gone."""
 REMOVED = {"profile", "notifications", "blocks", "positions", "pushSubscriptions", "recoveries", "reports"}
 REMOVED_BY_PLACE = {"cursors", "deliveries", "invitations", "invited"}
