@@ -245,7 +245,7 @@ async def _at(url: str, stage: Stage, chance: random.Random, bodies: int, figure
     figures["polls aborted"] += sum(raw.aborted for raw in raws)
     figures["returns after cut polls"] += sum(reader.came - 1 for reader in through)
     figures["upgrades"] += sum(reader.came for reader in upgrading)
-    figures["refused"] += record.refused.total()
+    figures.update({f"refused {code}": times for code, times in record.refused.items()})
     return complaints(record, stored, readers)
 
 
