@@ -9,12 +9,15 @@ was called.
 Whoever was answered often sends again at once. So where a write of a few messages of one conversation is
 done and others wait behind it, those who are being answered get a moment to be in the next write, too: else
 two halves of the same clients would take turns for ever. Where nobody came, nobody is waited for any more.
+And where nobody waits, the first who comes waits for as many as were answered, for some turns of the loop: a
+client's frames come one after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from messaging.domain.errors import Unavailable
@@ -32,7 +35,9 @@ PATIENCE_SECONDS = 0.005
 FEW = 8
 """Up to so many messages, all together, are worth a moment."""
 MOMENT_SECONDS = 0.005
-"""The longest moment; it is also no longer than half of what the write took."""
+"""The longest moment; it is also no longer than the write took."""
+BURST_SECONDS = 0.0003
+"""How long the first of those who send again waits for the others, at the most."""
 MAX_SKIPPED = 64
 """For how many writes nobody is waited for, at the most."""
 
@@ -61,6 +66,8 @@ class Committer:
         self._patience: asyncio.Handle | None = None
         self._moments: dict[str, _Moment] = {}
         self._skip = self._skipped = 0
+        self._expected = 0
+        """How many may be about to send again, after a write that nobody waited behind."""
 
     def append(self, draft: Draft, then: Then) -> None:
         """Queue a draft. `then` hears once of its durable message, or of the ClientError; never at once."""
@@ -69,7 +76,8 @@ class Committer:
         if moment is not None and moment.came():
             self._end_moment(draft.conversation_id, fruitful=True)
         elif self._beginning is None:
-            self._beginning = asyncio.get_running_loop().call_soon(self._begin)
+            until = time.monotonic() + BURST_SECONDS
+            self._beginning = asyncio.get_running_loop().call_soon(self._begin_when_all_came, until)
 
     async def close(self) -> None:
         """Return when all that was queued is written, or has failed, and was told."""
@@ -81,9 +89,17 @@ class Committer:
             self._patience.cancel()
         await asyncio.sleep(0)  # what is told is told in the turn after
 
+    def _begin_when_all_came(self, until: float) -> None:
+        """Begin as soon as all who are expected have come, and at `until` (time.monotonic) in any case."""
+        if len(self._waiting) >= self._expected or time.monotonic() >= until:
+            self._begin()
+        else:
+            self._beginning = asyncio.get_running_loop().call_soon(self._begin_when_all_came, until)
+
     def _begin(self) -> None:
         """Begin to write what may be written now."""
         self._beginning = None
+        self._expected = 0
         while self._waiting and len(self._writes) < MAX_WRITES and (batch := self._take()):
             if self._is_worth_waiting(batch):
                 self._waiting = batch + self._waiting
@@ -135,7 +151,7 @@ class Committer:
         task = asyncio.current_task()
         if task is not None:
             self._writes.discard(task)
-        self._go_on(batch, min((loop.time() - began) / 2, MOMENT_SECONDS))
+        self._go_on(batch, min(loop.time() - began, MOMENT_SECONDS))
 
     def _go_on(self, batch: Batch, seconds: float) -> None:
         """A write is done: go on with what waits, at once or in a moment."""
@@ -147,6 +163,8 @@ class Committer:
         else:
             self._busy -= conversations
         self._begin()
+        if not self._writes and len(batch) <= FEW:
+            self._expected = len(batch)
 
     def _is_worth_a_moment(self, batch: Batch) -> bool:
         """Whether it may pay to wait for those who are being answered now."""

@@ -137,6 +137,20 @@ async def test_who_is_answered_and_sends_again_at_once_is_in_the_next_write(stor
     assert store.batches == [["a"], ["b", "a again"]]
 
 
+async def test_those_who_were_answered_together_and_send_again_one_by_one_are_in_one_write(
+    store: Gated,
+) -> None:
+    committer, told = Committer(store), Outcomes()
+    for content in "abc":
+        told.give(committer, content)
+    await until(lambda: len(told) == 3)
+    for content in "def":
+        told.give(committer, content)
+        await asyncio.sleep(0)
+    await until(lambda: len(told) == 6)
+    assert store.batches == [["a", "b", "c"], ["d", "e", "f"]]
+
+
 async def test_nobody_waits_long_for_one_who_does_not_come(store: Gated) -> None:
     committer, told = Committer(store), Outcomes()
     store.gate.clear()
