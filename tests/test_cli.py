@@ -182,7 +182,7 @@ def test_the_doctor_tells_what_cannot_be_reached_and_how_to_mend_it(tmp_path: Pa
     found = messaging(
         *(tmp_path, "doctor"),
         JWT_SECRET=SECRET,
-        MONGODB_URI="mongodb://user:hunter22@127.0.0.1:1/chat",
+        MONGODB_URI="mongodb://user:hunter22@127.0.0.1:1/chat?serverSelectionTimeoutMS=500",
         REDIS_URL="redis://:hunter23@127.0.0.1:1",
     )
     assert found.returncode == 1

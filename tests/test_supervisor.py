@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from messaging import supervisor
 from messaging.supervisor import await_port, meeting_place
 from messaging.supervisor_watch import watch
 from messaging.transports.neighbours import Neighbours
@@ -61,8 +62,10 @@ async def ignore(connection: socket.socket, read: bytes) -> None:
 def test_a_port_on_which_somebody_listens_is_not_shared_and_one_that_is_left_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match="HOST, PORT: cannot listen on"):
-            await_port("127.0.0.1", port)
+        with pytest.MonkeyPatch.context() as sooner:
+            sooner.setattr(supervisor, "PORT_SECONDS", 0.3)
+            with pytest.raises(OSError, match="HOST, PORT: cannot listen on"):
+                await_port("127.0.0.1", port)
         leaves = threading.Timer(0.3, taken.close)
         leaves.start()
         await_port("127.0.0.1", port)

@@ -18,13 +18,18 @@ from messaging.domain.commands import (
 from messaging.domain.errors import PermissionDenied
 from messaging.domain.models import Role
 from messaging.domain.replies import ConversationList, ConversationReply, HistoryPage, Joined
-from messaging.service import retention
+from messaging.service import retention, seats
 from messaging.service.policy import Policy
 from messaging.service.retention import retain
-from messaging.service.seats import SEAT_SECONDS
 from tests.stage import Stage, service, staged
 
 DAY = 24 * 3600
+SEAT_SECONDS = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _seats_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seats, "SEAT_SECONDS", SEAT_SECONDS)
 
 
 async def swept(stage: Stage) -> int:
@@ -44,7 +49,7 @@ async def told(stage: Stage, days: int) -> None:
 
 
 async def page(stage: Stage, **where: int) -> HistoryPage:
-    await asyncio.sleep(SEAT_SECONDS + 0.05)  # what was removed is known of a conversation a second later
+    await asyncio.sleep(2 * SEAT_SECONDS)  # what was removed is known of a conversation so much later
     reply = await stage.do(await stage.user("bob"), LoadHistory(conversation_id="g", **where))  # type: ignore[arg-type]  # by name
     assert isinstance(reply, HistoryPage)
     return reply

@@ -13,6 +13,7 @@ import pytest
 from messaging.backplanes import Exchange
 from messaging.backplanes.memory import MemoryMail
 from messaging.gateway import farewell
+from messaging.transports.socketio import asking
 from messaging.transports.socketio.socket import EngineSocket
 from tests.transports.socketio.conftest import StartEcho
 from tests.transports.socketio.echo import LIMITS, EchoApp
@@ -110,6 +111,14 @@ async def test_a_poll_whose_process_is_gone_hinders_nothing(town: Town) -> None:
     first.cancel()
 
 
+@pytest.fixture
+def asked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits asks soon, and again, whether the owner is still there and has the question."""
+    monkeypatch.setattr(asking, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(asking, "STILL_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("asked_often")
 async def test_a_poll_ends_soon_when_the_sessions_process_is_gone(town: Town) -> None:
     waiting = asyncio.create_task(town.there.get())
     await town.until_polling()
@@ -134,6 +143,7 @@ async def test_an_answer_that_nobody_confirms_ends_the_session(
     assert await client.get() == UNKNOWN
 
 
+@pytest.mark.usefixtures("asked_often")
 async def test_an_answer_that_was_lost_is_sent_again_and_taken_once(
     start: StartEcho, http: aiohttp.ClientSession
 ) -> None:
@@ -147,7 +157,7 @@ async def test_an_answer_that_was_lost_is_sent_again_and_taken_once(
     socket.write("4one")
     mail.losing = True
     waiting = asyncio.create_task(client.poll())
-    await eventually(lambda: mail.lost == 1)
+    await eventually(lambda: mail.lost > 0)
     mail.losing = False
     socket.write("4two")
     assert await waiting == ["4one"]
