@@ -61,7 +61,7 @@ class Town:
         return socket
 
 
-@pytest.fixture(params=["SQLite", "MongoDB and Redis"])
+@pytest.fixture(params=["SQLite", pytest.param("MongoDB and Redis", marks=pytest.mark.real)])
 async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Town]:
     """One process on SQLite, or two as in production."""
     storage: dict[str, Any] = {"database_path": tmp_path / "messaging.db"}

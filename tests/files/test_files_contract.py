@@ -16,7 +16,7 @@ from messaging.service.ports_uploads import FileGone, Files
 CHUNK = os.urandom(100_000)
 
 
-@pytest.fixture(params=["folder", "gridfs", "objects"])
+@pytest.fixture(params=["folder", pytest.param("gridfs", marks=pytest.mark.real), "objects"])
 async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Files]:
     """Each kind of storage, empty. Object storage is a folder, too; the library makes it look like S3."""
     url = mongodb_uri = None
