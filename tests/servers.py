@@ -68,10 +68,18 @@ def program(name: str) -> Path | None:
     return Path(found) if runs else None
 
 
+def own_ports() -> range:
+    """The ports of this process: where pytest-xdist runs several, no other takes the port of a server that
+    restarts. All are below the range from which the system serves clients."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(15_000 + worker, 32_000, workers)
+
+
 def free_port() -> int:
     """A port that nobody listens on, and that no outgoing connection takes while a server restarts."""
     while True:
-        port = random.randrange(15_000, 32_000)  # below the range from which the system serves clients
+        port = random.choice(own_ports())
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
