@@ -14,6 +14,7 @@ from engineio import AsyncServer
 from messaging.domain.errors import ClientError, RateLimited
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
+from messaging.gateway.wheel import Deadlines
 from messaging.transports import strict_json
 from messaging.transports.handshake import Handshake, Limits, handshake_of
 from messaging.transports.origins import Origins
@@ -50,6 +51,8 @@ class EngineServer(AsyncServer):
             **{"logger": log, "async_handlers": False, **host},
         )
         self.sink = sink
+        self.heartbeats = Deadlines()
+        """When each connection is to be pinged, or to have answered."""
         self._limits = limits
         self._origins = origins
         self._trusted_hops = trusted_hops

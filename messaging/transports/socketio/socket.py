@@ -18,6 +18,7 @@ from engineio.async_socket import AsyncSocket
 from messaging.gateway import farewell as farewells
 from messaging.gateway.farewell import Farewell
 from messaging.gateway.outbox import Outbox
+from messaging.gateway.wheel import NOWHERE
 from messaging.service import tracing
 from messaging.transports.handshake import Handshake, Limits
 from messaging.transports.line import Line
@@ -77,7 +78,7 @@ class EngineSocket(AsyncSocket):
         self._reading: asyncio.Task[None] | None = None  # handles what could not be taken at once
         self._goodbye = False  # a CLOSE is to follow what waits
         self._held = False  # not read until it has taken the answers to what it asked before
-        self._timer: asyncio.TimerHandle | None = None
+        self.slot = NOWHERE
         self._silent_at = math.inf  # when it counts as silent that has not answered the last ping
         self._flushing: asyncio.Task[None] | None = None
         self._drained: list[asyncio.Future[None]] = []
@@ -406,11 +407,16 @@ class EngineSocket(AsyncSocket):
         self._sink.answered(self)
 
     def _schedule_ping(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self._silent_at = math.inf
         if not self.closed:
-            self._timer = asyncio.get_running_loop().call_later(self._limits.ping_seconds, self._ping)
+            self.server.heartbeats.put(self, self._limits.ping_seconds)
+
+    def due(self) -> None:
+        """What the heartbeats' wheel calls: time for a ping, or for the answer to it to have come."""
+        if self._silent_at == math.inf:
+            self._ping()
+        else:
+            self._silent()
 
     def _ping(self) -> None:
         """Before all that waits: a client that is busy reading must have time to answer."""
@@ -424,9 +430,10 @@ class EngineSocket(AsyncSocket):
         self._expect_a_pong()
 
     def _expect_a_pong(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._silent_at = loop.time() + self._limits.pong_seconds
-        self._timer = loop.call_later(self._limits.pong_seconds, self._silent)
+        if self.closed:
+            return
+        self._silent_at = asyncio.get_running_loop().time() + self._limits.pong_seconds
+        self.server.heartbeats.put(self, self._limits.pong_seconds)
 
     def _silent(self) -> None:
         if self.busy and not self._held:
@@ -443,8 +450,7 @@ class EngineSocket(AsyncSocket):
         self.closed = self.closing = True
         self.farewell = farewell
         self._clear = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self.server.heartbeats.drop(self)
         self._leave(farewell)
         self._tell_drained()
         self._sink.closed(self, farewell)
