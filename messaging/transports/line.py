@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import socket
 import struct
 import sys
 import termios
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -22,8 +24,10 @@ from weakref import WeakKeyDictionary
 from aiohttp import EofStream, WebSocketError, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
-from messaging.gateway.paced import Paced
+from messaging.gateway.paced import AT_ONCE
 from messaging.transports.upgrade import DONE, Upgraded, upgraded
+
+log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 0.4
 """How long one may take who has not taken what was written before."""
@@ -159,11 +163,11 @@ class _Turn:
     """The lines of one loop that were sent something in this turn, those whose connections broke, and those
     whose end has begun and that are still there."""
 
-    __slots__ = ("__weakref__", "departures", "leaving", "lines", "nobody_leaves")
+    __slots__ = ("__weakref__", "broken", "leaving", "lines", "nobody_leaves")
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
-        self.departures = Paced(0.0)
+        self.broken: deque[Line] = deque()
         self.leaving: set[Line] = set()
         self.nobody_leaves = asyncio.Event()
         self.nobody_leaves.set()
@@ -173,6 +177,23 @@ class _Turn:
         lines, self.lines = self.lines, []
         for line in lines:
             line.flush()
+
+    def breaks(self, line: Line) -> None:
+        """Nothing more comes over it: it is told so in its turn, with few others. Thousands may break in one
+        turn of the loop, so this has to be quick."""
+        if not self.broken:
+            asyncio.get_running_loop().call_soon(self._tell_broken)
+        self.broken.append(line)
+
+    def _tell_broken(self) -> None:
+        told = [self.broken.popleft() for _ in range(min(AT_ONCE, len(self.broken)))]
+        if self.broken:
+            asyncio.get_running_loop().call_soon(self._tell_broken)
+        for line in told:
+            try:
+                line.broken()
+            except Exception:  # the others have to be told all the same
+                log.exception("the end of a connection failed")
 
     def leaves(self, line: Line) -> None:
         """Its end has begun."""
@@ -202,7 +223,9 @@ async def goodbyes() -> None:
     """Return when all lines whose end has begun are gone, as far as they go in time."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS + STUCK_SECONDS):
-            await _here().nobody_leaves.wait()
+            turn = _here()
+            while turn.broken or turn.leaving:
+                await asyncio.sleep(0) if turn.broken else await turn.nobody_leaves.wait()
 
 
 class Line(asyncio.Protocol):
@@ -215,6 +238,7 @@ class Line(asyncio.Protocol):
         "_gone",
         "_inbox",
         "_loop",
+        "_lost",
         "_parser",
         "_pong",
         "_reading_paused",
@@ -238,6 +262,7 @@ class Line(asyncio.Protocol):
         self._pong = pong
         self._said_goodbye = False
         self._gone = False  # nothing more comes: the connection is lost, or its peer's half closed
+        self._lost = False  # the connection is
         self._cut: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._turn = _here()
@@ -298,16 +323,18 @@ class Line(asyncio.Protocol):
         """Where many connections break at once, little is done in the turn in which that is found: not even
         closing them."""
         if not self._gone:
-            self._turn.leaves(self)
-            self._depart()
+            self._gone = True
+            self._turn.breaks(self)
         return True
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._lost = True
         self._turn.left(self)
         self._writing_paused = False
         self._tell_room()
         if not self._gone:
-            self._depart()
+            self._gone = True
+            self._turn.breaks(self)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -321,12 +348,10 @@ class Line(asyncio.Protocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    def _depart(self) -> None:
-        self._gone = True
-        self._turn.departures.add(self._departed)
-
-    def _departed(self) -> None:
-        """Its turn has come."""
+    def broken(self) -> None:
+        """Nothing more comes, and its turn has come to be told so."""
+        if not self._lost:
+            self._turn.leaves(self)
         self._inbox.feed_eof()
         self.noticed()
 
