@@ -117,7 +117,7 @@ class MongoStore(
         self._conversations = Conversations(self._client, database)
         self._changes = Changes(self._client, database)
         ids = ids or IdSource(lambda: datetime.now(UTC)).next
-        self._appender = Appender(self._messages, self._found_conversations, ids, self.express)
+        self._appender = Appender(self._messages, self._found_conversations, ids, self.express, self._found)
 
     @answering
     async def open(self) -> None:
@@ -337,8 +337,7 @@ class MongoStore(
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         """See `Store.append`. An outage is an outcome of the drafts, not raised."""
         deadline = time.monotonic() + self._seconds
-        async with self._client.start_session(causal_consistency=True) as session:
-            return await self._appender.append(drafts, session, deadline=deadline)
+        return await self._appender.append(drafts, deadline=deadline)
 
     @answering
     async def message(self, message_id: int) -> Message | None:

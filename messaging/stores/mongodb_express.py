@@ -185,13 +185,21 @@ class Lane(asyncio.Protocol):
         Raises NetworkTimeout after so many seconds, AutoReconnect where the connection breaks, and
         NotPrimaryError: then nobody knows what became of it; OperationFailure where MongoDB refuses.
         """
+        return self.read(await self.answer(command, seconds), codec)
+
+    async def answer(self, command: Document, seconds: float) -> bytes:
+        """The same, to be given to `read` where more is to be known of it than its bytes show."""
         limit = {"maxTimeMS": max(1, int((seconds - _SERVER_MARGIN_SECONDS) * 1000))}
         try:
             body = bson.encode(command | limit)
         except BaseException:
             self._express.done(self)
             raise
-        reply = bson.decode(await self._exchange(body, seconds), codec)
+        return await self._exchange(body, seconds)
+
+    def read(self, answer: bytes, codec: CodecOptions[Document]) -> Document:
+        """What an answer says. Raises NotPrimaryError and OperationFailure, as `ask`."""
+        reply = bson.decode(answer, codec)
         if not reply.get("ok"):
             self._refused(reply)
         return reply

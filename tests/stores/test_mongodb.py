@@ -345,6 +345,44 @@ async def test_a_conversation_made_anew_while_another_process_writes_has_no_gaps
     assert len(messages) < 100
 
 
+def grow_old(store: MongoStore, conversation_id: str, seconds: float) -> None:
+    """As if the conversation had last been looked at so long before."""
+    store._appender._ends[conversation_id].checked -= seconds  # noqa: SLF001
+
+
+async def test_conversations_that_are_written_to_all_the_time_are_looked_at_together(
+    store: MongoStore, documents: Any
+) -> None:
+    for where in "de":
+        await store.save(conversation(where))
+    await send(store, *(draft(conversation_id=where) for where in "cde"))
+    for where, seconds in {"c": 1.5, "d": 0.8, "e": 0.0}.items():
+        grow_old(store, where, seconds)
+    documents.command("profile", 2)
+    await send(store, draft(conversation_id="c"))
+    grow_old(store, "d", 0.4)
+    await send(store, *(draft(conversation_id=where) for where in "de"))
+    documents.command("profile", 0)
+    looks = documents["system.profile"].find({"op": "query", "ns": {"$regex": "conversations"}})
+    assert [each["command"]["filter"]["_id"]["$in"] for each in looks] == [["c", "d"]]
+
+
+async def test_a_conversation_made_anew_is_not_taken_for_the_old_one_because_another_was_looked_at(
+    store: MongoStore, mongodb_uri: str
+) -> None:
+    await store.save(conversation("d"))
+    await send(store, *(draft(conversation_id=where) for where in "cdd"))
+    async with opened(mongodb_uri) as other:
+        assert await other.delete("d") is True
+        assert await other.save(conversation("d")) is True
+    for where, seconds in {"c": 1.5, "d": 0.8}.items():
+        grow_old(store, where, seconds)
+    await send(store, draft(conversation_id="c"))
+    grow_old(store, "d", 0.4)
+    (first,) = await send(store, draft(conversation_id="d"))
+    assert first.seq == 1
+
+
 async def test_an_id_is_not_given_again_while_its_conversation_is_being_deleted(
     store: MongoStore, documents: Any
 ) -> None:
