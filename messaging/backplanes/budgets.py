@@ -65,23 +65,21 @@ class LocalLimits:
 
     def take_now(self, budget: str, key: str) -> float:
         """Count one and return 0.0, or count nothing and return the seconds to wait."""
-        wait = self._wait(budget, key)
-        if not wait and self.budgets[budget]:
-            self._log(budget, key).append(self._clock())
+        rules = self.budgets[budget]
+        if not rules:
+            return 0.0
+        now, log, wait = self._clock(), self._log(budget, key), 0.0
+        for rule in rules:
+            if len(log) >= rule.amount:
+                wait = max(wait, log[-rule.amount] + rule.seconds - now)
+        if not wait:
+            log.append(now)
         return wait
 
     def give_back(self, budget: str, key: str) -> None:
         """As RateLimits.give_back."""
         if log := self._logs.get((budget, key)):
             log.pop()
-
-    def _wait(self, budget: str, key: str) -> float:
-        """The seconds until one more can be counted; 0.0 when it can be now."""
-        rules = self.budgets[budget]
-        log = self._logs.get((budget, key), ())
-        now = self._clock()
-        waits = (log[-rule.amount] + rule.seconds - now for rule in rules if len(log) >= rule.amount)
-        return max(0.0, max(waits, default=0.0))
 
     def _log(self, budget: str, key: str) -> deque[float]:
         log = self._logs.get((budget, key))

@@ -41,8 +41,10 @@ class Schema(marshmallow.Schema):
         try:
             for name, key, others, required, read_value in self._steps:
                 value = get(key)
-                if value is None and others:
-                    value = next((v for other in others if (v := get(other)) is not None), None)
+                if value is None:
+                    for other in others:
+                        if (value := get(other)) is not None:
+                            break
                 if value is not None:
                     arguments[name] = read_value(value)
                 elif required:
@@ -64,7 +66,9 @@ class Schema(marshmallow.Schema):
 
 def _step(name: str, field: Field[Any]) -> tuple[str, str, tuple[str, ...], bool, Callable[[object], Any]]:
     """How one value is read: as what, from which key, else from which others, whether it must be there."""
-    return name, field.data_key or name, field.SPELLINGS, field.required, field.read
+    key = field.data_key or name
+    others = tuple(other for other in field.SPELLINGS if other != key)
+    return name, key, others, field.required, field.read
 
 
 def read(schema: Schema, payload: object) -> tuple[Arguments, InvalidFormat | None]:

@@ -25,6 +25,7 @@ SYSTEM_USER = "system"
 """The sender of system messages. Nobody can sign in under this id."""
 
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _PROCESS_BITS = 5
 _COUNT_BITS = 7
 
@@ -35,6 +36,8 @@ _CANONICAL_INTEGER = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 def _text(value: object) -> str:
+    if type(value) is str:
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("must be a string or an integer")
     return str(value)
@@ -136,11 +139,14 @@ class IdSource:
         self._clock = clock
         self._process = secrets.randbelow(1 << _PROCESS_BITS) if process is None else process
         self._last = 0  # milliseconds and count, without the process bits between them
+        self._at = _EPOCH  # the last time that was given, and its milliseconds, for all that is sent then
+        self._milliseconds = 0
 
     def next(self, at: datetime | None = None) -> int:
         """A new id, larger than all before it; for a message that is sent at this time, else now."""
-        since = (at or self._clock()) - _EPOCH
-        milliseconds = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
-        self._last = max(self._last + 1, milliseconds << _COUNT_BITS)
+        at = at or self._clock()
+        if at is not self._at:
+            self._at, self._milliseconds = at, (at - _EPOCH) // _MILLISECOND
+        self._last = max(self._last + 1, self._milliseconds << _COUNT_BITS)
         time, count = self._last >> _COUNT_BITS, self._last & ((1 << _COUNT_BITS) - 1)
         return ((time << _PROCESS_BITS | self._process) << _COUNT_BITS) | count

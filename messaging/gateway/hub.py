@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from messaging.domain.errors import ClientError
@@ -54,6 +54,8 @@ from messaging.gateway.tasks import Tasks
 from messaging.service.context import Context
 from messaging.service.ports import Bus
 
+_SIGNALS = (TypingChanged, PresenceChanged)
+"""What is not told to clients that are behind."""
 _RETRY_SECONDS = 1.0
 _LATE = timedelta(seconds=10)
 """How much later than it was made a read may be told, clocks aside; those from before that have been."""
@@ -70,6 +72,7 @@ class Hub:
         self._metrics = metrics
         self._tasks = tasks
         self._reads_until = 0
+        self._reads_at: datetime | None = None
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
@@ -259,7 +262,7 @@ class Hub:
         """
         rendering = Rendering(event, here, self.reads_until() if here is not None else 0)
         counts: dict[str, int] = {}
-        signal = isinstance(event, TypingChanged | PresenceChanged)
+        signal = isinstance(event, _SIGNALS)
         for session in tuple(sessions):  # writing may end one, which then watches no longer
             if signal and session.crowded:
                 self._metrics.left_out(session.wire.dialect.name)
@@ -275,8 +278,9 @@ class Hub:
 
     def reads_until(self) -> int:
         """Up to when all reads have been told here, in milliseconds since 1970, as far as clocks agree."""
-        passed = self._ctx.clock() - _LATE
-        self._reads_until = max(self._reads_until, milliseconds(passed))
+        now = self._ctx.clock()
+        if now is not self._reads_at:  # many are told within one millisecond
+            self._reads_until, self._reads_at = max(self._reads_until, milliseconds(now - _LATE)), now
         return self._reads_until
 
     def _tell_follower(self, follower: Follower, event: Event) -> None:
