@@ -1,7 +1,8 @@
 """Files in MongoDB's GridFS, which all processes share: a collection of files, and one of their chunks.
 
 Written chunk by chunk here, as the GridFS specification says, since the driver's own writer gathers 32 MB
-before it sends any; read by the driver.
+before it sends any; read by the driver. Whatever is asked of the driver is carried through, as everywhere
+(`carried_through` in `messaging/stores/mongodb_base.py`).
 """
 
 from __future__ import annotations
@@ -62,15 +63,14 @@ class GridFsFiles:
         with _available():
             try:
                 size = await self._write_chunks(name, chunks)
-                await self._files.insert_one(
-                    {
-                        "_id": name,
-                        "length": size,
-                        "chunkSize": CHUNK_BYTES,
-                        "uploadDate": datetime.now(UTC),
-                        "filename": name,
-                    }
-                )
+                file = {
+                    "_id": name,
+                    "length": size,
+                    "chunkSize": CHUNK_BYTES,
+                    "uploadDate": datetime.now(UTC),
+                    "filename": name,
+                }
+                await asyncio.shield(self._files.insert_one(file))
             except BaseException:
                 await asyncio.shield(self._chunks.delete_many({"files_id": name}))
                 raise
@@ -78,7 +78,7 @@ class GridFsFiles:
     async def _write_chunks(self, name: str, chunks: AsyncIterator[bytes]) -> int:
         size = number = 0
         async for data in _of_one_size(chunks):
-            await self._chunks.insert_one({"files_id": name, "n": number, "data": data})
+            await asyncio.shield(self._chunks.insert_one({"files_id": name, "n": number, "data": data}))
             number += 1
             size += len(data)
         return size
@@ -87,19 +87,19 @@ class GridFsFiles:
         """See `Files.read`."""
         with _available():
             try:
-                file = await self._bucket.open_download_stream(name)
+                file = await asyncio.shield(self._bucket.open_download_stream(name))
             except NoFile:
                 raise FileGone from None
             await file.seek(start)
-            while length > 0 and (chunk := await file.read(min(CHUNK_BYTES, length))):
+            while length > 0 and (chunk := await asyncio.shield(file.read(min(CHUNK_BYTES, length)))):
                 length -= len(chunk)
                 yield chunk
 
     async def delete(self, name: str) -> None:
         """See `Files.delete`. Chunks that a crash left of no file go, too."""
         with _available():
-            await self._files.delete_one({"_id": name})
-            await self._chunks.delete_many({"files_id": name})
+            await asyncio.shield(self._files.delete_one({"_id": name}))
+            await asyncio.shield(self._chunks.delete_many({"files_id": name}))
 
 
 async def _of_one_size(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

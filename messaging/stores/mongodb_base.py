@@ -75,20 +75,36 @@ class NotAReplicaSet(StoreRefused):
 
 
 def answering(method: Method[B, P, R]) -> Method[B, P, R]:
-    """A method that ends within the client's timeout, by Unavailable where MongoDB does not do its part."""
+    """A method that ends within the client's timeout, by Unavailable where MongoDB does not do its part; it
+    is carried through."""
+
+    async def answered(self: B, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        _ends_at.set(time.monotonic() + self._seconds)
+        with self._working(), pymongo.timeout(self._seconds):
+            return await method(self, *args, **kwargs)
 
     @functools.wraps(method)
     async def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        ends = _ends_at.set(time.monotonic() + self._seconds)
-        try:
-            with self._working(), pymongo.timeout(self._seconds):
-                return await method(self, *args, **kwargs)
-        finally:
-            _ends_at.reset(ends)
+        return await carried_through(answered(self, *args, **kwargs))
 
     return call
 
 
+async def carried_through(work: Coroutine[Any, Any, R]) -> R:
+    """What it gives; it goes on even if nobody waits for it any more.
+
+    A write that is cancelled has an unknown outcome. And on Python 3.11, a PyMongo that is cancelled while it
+    looks for a server may never find one again: what `asyncio.wait_for` leaves behind takes the lock of its
+    topology for nobody.
+    """
+    task = asyncio.create_task(work)
+    _carried.add(task)
+    task.add_done_callback(_carried.discard)
+    return await asyncio.shield(task)
+
+
+_carried: Final[set[asyncio.Task[Any]]] = set()
+"""So that none is collected."""
 _ends_at: ContextVar[float] = ContextVar("_ends_at")
 
 
