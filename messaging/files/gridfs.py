@@ -2,12 +2,11 @@
 
 Written chunk by chunk here, as the GridFS specification says, since the driver's own writer gathers 32 MB
 before it sends any; read by the driver. Whatever is asked of the driver is carried through, as everywhere
-(`carried_through` in `messaging/stores/mongodb_base.py`).
+(`messaging/service/carrying.py`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from messaging.domain.errors import Unavailable
+from messaging.service.carrying import carried_through
 from messaging.service.ports_uploads import FileGone
 
 DEFAULT_DATABASE = "messaging"
@@ -50,8 +50,11 @@ class GridFsFiles:
     async def open(self) -> None:
         """See `Files.open`."""
         with _available():
-            await self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
-            await self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
+            await carried_through(self._create_indexes())
+
+    async def _create_indexes(self) -> None:
+        await self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+        await self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
 
     async def close(self) -> None:
         """See `Files.close`."""
@@ -70,15 +73,15 @@ class GridFsFiles:
                     "uploadDate": datetime.now(UTC),
                     "filename": name,
                 }
-                await asyncio.shield(self._files.insert_one(file))
+                await carried_through(self._files.insert_one(file))
             except BaseException:
-                await asyncio.shield(self._chunks.delete_many({"files_id": name}))
+                await carried_through(self._chunks.delete_many({"files_id": name}))
                 raise
 
     async def _write_chunks(self, name: str, chunks: AsyncIterator[bytes]) -> int:
         size = number = 0
         async for data in _of_one_size(chunks):
-            await asyncio.shield(self._chunks.insert_one({"files_id": name, "n": number, "data": data}))
+            await carried_through(self._chunks.insert_one({"files_id": name, "n": number, "data": data}))
             number += 1
             size += len(data)
         return size
@@ -87,19 +90,19 @@ class GridFsFiles:
         """See `Files.read`."""
         with _available():
             try:
-                file = await asyncio.shield(self._bucket.open_download_stream(name))
+                file = await carried_through(self._bucket.open_download_stream(name))
             except NoFile:
                 raise FileGone from None
             await file.seek(start)
-            while length > 0 and (chunk := await asyncio.shield(file.read(min(CHUNK_BYTES, length)))):
+            while length > 0 and (chunk := await carried_through(file.read(min(CHUNK_BYTES, length)))):
                 length -= len(chunk)
                 yield chunk
 
     async def delete(self, name: str) -> None:
         """See `Files.delete`. Chunks that a crash left of no file go, too."""
         with _available():
-            await asyncio.shield(self._files.delete_one({"_id": name}))
-            await asyncio.shield(self._chunks.delete_many({"files_id": name}))
+            await carried_through(self._files.delete_one({"_id": name}))
+            await carried_through(self._chunks.delete_many({"files_id": name}))
 
 
 async def _of_one_size(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

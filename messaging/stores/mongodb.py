@@ -41,9 +41,10 @@ from messaging.domain.models import (
     Tail,
     User,
 )
+from messaging.service.carrying import carried_through
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
 from messaging.stores.mongodb_arrivals import MongoArrivals
-from messaging.stores.mongodb_base import NotAReplicaSet, answering, carried_through
+from messaging.stores.mongodb_base import NotAReplicaSet, answering
 from messaging.stores.mongodb_changes import Changes
 from messaging.stores.mongodb_conversations import Conversations
 from messaging.stores.mongodb_deliveries import MongoDeliveries

@@ -22,6 +22,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from messaging.domain.errors import Unavailable
+from messaging.service.carrying import carried_through
 from messaging.service.ports import StoreRefused
 from messaging.stores.mongodb_documents import Document, Stored
 from messaging.stores.mongodb_express import Express
@@ -90,21 +91,6 @@ def answering(method: Method[B, P, R]) -> Method[B, P, R]:
     return call
 
 
-async def carried_through(work: Coroutine[Any, Any, R]) -> R:
-    """What it gives; it goes on even if nobody waits for it any more.
-
-    A write that is cancelled has an unknown outcome. And on Python 3.11, a PyMongo that is cancelled while it
-    looks for a server may never find one again: what `asyncio.wait_for` leaves behind takes the lock of its
-    topology for nobody.
-    """
-    task = asyncio.create_task(work)
-    _carried.add(task)
-    task.add_done_callback(_carried.discard)
-    return await asyncio.shield(task)
-
-
-_carried: Final[set[asyncio.Task[Any]]] = set()
-"""So that none is collected."""
 _ends_at: ContextVar[float] = ContextVar("_ends_at")
 
 

@@ -20,7 +20,9 @@ ROUND_SECONDS = 0.5
 BACK_SECONDS = 15.0
 
 
-async def test_who_gives_up_while_mongodb_is_away_does_not_keep_it_away(mongodb_uri: str) -> None:
+async def test_who_gives_up_while_mongodb_is_away_does_not_keep_it_away(
+    mongodb_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
     parts = urlsplit(mongodb_uri)
     assert parts.port is not None
     async with Proxy.to(parts.port) as proxy:
@@ -40,6 +42,7 @@ async def test_who_gives_up_while_mongodb_is_away_does_not_keep_it_away(mongodb_
             while not await _asked(store):
                 pass
         await store.close()
+        assert not caplog.records, "nobody is told of what nobody waits for"
 
 
 async def _asked(store: MongoStore) -> bool:
