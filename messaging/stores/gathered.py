@@ -22,6 +22,8 @@ from messaging.service.ports import Store
 
 MAX_TOGETHER = 500
 """How many questions go into one."""
+TOLD_AT_ONCE = 50
+"""How many hear their answers in one turn of the loop: all of them go on in the next."""
 PACE_SECONDS = 0.005
 """How long after one question the next one is asked, at the latest, where there are many."""
 _MAX_LOOKS = 50
@@ -212,6 +214,8 @@ class _Together(Generic[K, V]):
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for number, ((_, future), answer) in enumerate(zip(batch, answers, strict=True), start=1):
             if not future.done():
                 future.set_result(answer)
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from messaging.domain.models import Profile, User
-from messaging.stores.gathered import PACE_SECONDS, gathered
+from messaging.stores.gathered import PACE_SECONDS, TOLD_AT_ONCE, gathered
 from messaging.stores.sqlite import SqliteStore
 
 
@@ -46,5 +46,21 @@ async def test_who_comes_while_one_asks_waits_for_others_and_who_comes_alone_doe
         asking = loop.time()
         await together.users(["u0"])
         assert store.asked[-1][0] - asking < PACE_SECONDS
+    finally:
+        await store.close()
+
+
+async def test_of_many_who_are_answered_together_a_few_go_on_in_each_turn() -> None:
+    store = Asked()
+    await store.open()
+    try:
+        together = gathered(store)
+        waiting = [asyncio.ensure_future(together.users([f"u{number}"])) for number in range(120)]
+        most = before = 0
+        while before < len(waiting):
+            await asyncio.sleep(0)
+            done = sum(each.done() for each in waiting)
+            most, before = max(most, done - before), done
+        assert most == TOLD_AT_ONCE
     finally:
         await store.close()
