@@ -45,7 +45,9 @@ async def adopted(runner: web.AppRunner, connection: socket.socket, read: bytes)
     except BaseException:
         connection.close()
         raise
-    protocol.data_received(read)
+    tcp = protocol.transport
+    if tcp is not None and not tcp.is_closing():  # its client may have gone on the way
+        protocol.data_received(read)
 
 
 def _has_asked_nothing(connection: RequestHandler) -> bool:

@@ -36,7 +36,7 @@ LINGER_SECONDS = 0.8
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 _DEFLATED = 0x40
-_NO_STATUS, _ABNORMAL = 1005, 1006
+_NO_STATUS, _ABNORMAL, _INVALID = 1005, 1006, 1007
 _UNSAYABLE = {0, 1004, _NO_STATUS, _ABNORMAL, 1015}
 """Close codes that may not stand in a frame."""
 _MAX_REASON_BYTES = 123
@@ -480,8 +480,8 @@ class Line(asyncio.Protocol):
             return await self._inbox.read()
         except EofStream:
             return None
-        except Exception as error:  # noqa: BLE001  whatever it is, nothing more can be read
-            self.fault = error.code if isinstance(error, WebSocketError) else None
+        except Exception as error:  # noqa: BLE001  what cannot be inflated has no error of its own
+            self.fault = error.code if isinstance(error, WebSocketError) else _INVALID
             return None
 
     async def _answer(self, payload: bytes) -> bool:

@@ -38,6 +38,7 @@ from messaging.transports.entrance import Entrance
 from messaging.transports.handshake import Handshake, Limits, handshake_of
 from messaging.transports.line import Line, goodbyes
 from messaging.transports.origins import Origins
+from messaging.transports.upgrade import DONE
 
 MAX_DEVICE_CHARACTERS = 64
 
@@ -114,9 +115,11 @@ class WebSockets:
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
                 return _refused(InvalidFormat("Connect with a WebSocket."), 426, upgrade)
-            return await self._enter(
-                _Visit(request, handshake_of(request, self._origins, self._trusted_hops), wire)
-            )
+            visit = _Visit(request, handshake_of(request, self._origins, self._trusted_hops), wire)
+            try:
+                return await self._enter(visit)
+            except ConnectionError:  # the client went away during the handshake
+                return DONE
 
         return serve
 

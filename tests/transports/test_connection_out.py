@@ -176,6 +176,13 @@ async def test_compressed_frames_are_understood_and_bombs_are_not(start: Start) 
     await gone(server, farewell.TOO_LARGE)
 
 
+async def test_what_cannot_be_inflated_ends_with_a_goodbye(start: Start) -> None:
+    server, client = await start(headers=DEFLATE)
+    client.send(TEXT, b"\xff\xff\xff\0garbage", rsv=0x40)
+    assert await client.ended() == 1007
+    await gone(server, farewell.UNREADABLE)
+
+
 # --- several frames in one ---
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -124,6 +126,27 @@ async def test_a_handshake_without_its_key_is_refused_and_leaves_nothing(site: S
     async with site.http.get(f"{site.url}/ws?token={token('alice')}", headers=headers) as answer:
         assert answer.status == 400
     await site.swept()
+
+
+@pytest.mark.parametrize("user", ["alice", None])
+async def test_who_goes_away_during_the_handshake_leaves_nothing_not_even_a_line(
+    site: Site, user: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    query = f"?token={token(user)}" if user else ""
+    head = (
+        f"GET /ws{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    address = urlsplit(site.url)
+    for _ in range(20):
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(head.encode())
+        writer.close()
+        await writer.wait_closed()
+    async with await site.connect("/ws", "bob"):
+        pass  # whoever came before has been heard
+    await site.swept()
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 async def test_after_too_many_failures_only_a_bad_token_is_refused_by_http() -> None:
