@@ -7,10 +7,9 @@ before it sends any; read by the driver. Whatever is asked of the driver is carr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from gridfs import AsyncGridFSBucket, NoFile
 from pymongo import ASCENDING, AsyncMongoClient
@@ -19,6 +18,8 @@ from pymongo.errors import PyMongoError
 from messaging.domain.errors import Unavailable
 from messaging.service.carrying import carried_through
 from messaging.service.ports_uploads import FileGone
+
+R = TypeVar("R")
 
 DEFAULT_DATABASE = "messaging"
 BUCKET = "uploads"
@@ -49,60 +50,64 @@ class GridFsFiles:
 
     async def open(self) -> None:
         """See `Files.open`."""
-        with _available():
-            await carried_through(self._create_indexes())
-
-    async def _create_indexes(self) -> None:
-        await self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
-        await self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
+        await _asked(self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)]))
+        await _asked(self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True))
 
     async def close(self) -> None:
         """See `Files.close`."""
         await self._client.close()
 
     async def write(self, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """See `Files.write`. The file appears with its last write; a crash may leave chunks of none, which
-        nothing shows, and which go with the record of the upload."""
-        with _available():
-            try:
-                size = await self._write_chunks(name, chunks)
-                file = {
-                    "_id": name,
-                    "length": size,
-                    "chunkSize": CHUNK_BYTES,
-                    "uploadDate": datetime.now(UTC),
-                    "filename": name,
-                }
-                await carried_through(self._files.insert_one(file))
-            except BaseException:
-                await carried_through(self._chunks.delete_many({"files_id": name}))
-                raise
+        """See `Files.write`. The file appears with its last write; a crash, or who gives up, may leave chunks
+        of none, which nothing shows, and which go with the record of the upload."""
+        try:
+            size = await self._write_chunks(name, chunks)
+            file = {
+                "_id": name,
+                "length": size,
+                "chunkSize": CHUNK_BYTES,
+                "uploadDate": datetime.now(UTC),
+                "filename": name,
+            }
+            await _asked(self._files.insert_one(file))
+        except BaseException:
+            await _asked(self._chunks.delete_many({"files_id": name}))
+            raise
 
     async def _write_chunks(self, name: str, chunks: AsyncIterator[bytes]) -> int:
         size = number = 0
         async for data in _of_one_size(chunks):
-            await carried_through(self._chunks.insert_one({"files_id": name, "n": number, "data": data}))
+            await _asked(self._chunks.insert_one({"files_id": name, "n": number, "data": data}))
             number += 1
             size += len(data)
         return size
 
     async def read(self, name: str, *, start: int = 0, length: int) -> AsyncIterator[bytes]:
         """See `Files.read`."""
-        with _available():
-            try:
-                file = await carried_through(self._bucket.open_download_stream(name))
-            except NoFile:
-                raise FileGone from None
-            await file.seek(start)
-            while length > 0 and (chunk := await carried_through(file.read(min(CHUNK_BYTES, length)))):
-                length -= len(chunk)
-                yield chunk
+        file = await _asked(self._bucket.open_download_stream(name))
+        await file.seek(start)
+        while length > 0 and (chunk := await _asked(file.read(min(CHUNK_BYTES, length)))):
+            length -= len(chunk)
+            yield chunk
 
     async def delete(self, name: str) -> None:
         """See `Files.delete`. Chunks that a crash left of no file go, too."""
-        with _available():
-            await carried_through(self._files.delete_one({"_id": name}))
-            await carried_through(self._chunks.delete_many({"files_id": name}))
+        await _asked(self._files.delete_one({"_id": name}))
+        await _asked(self._chunks.delete_many({"files_id": name}))
+
+
+async def _asked(work: Coroutine[Any, Any, R]) -> R:
+    """What the database answers, which is carried through. Raises FileGone and Unavailable."""
+    return await carried_through(_told(work))
+
+
+async def _told(work: Coroutine[Any, Any, R]) -> R:
+    try:
+        return await work
+    except NoFile:
+        raise FileGone from None
+    except PyMongoError as error:
+        raise Unavailable from error
 
 
 async def _of_one_size(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -115,11 +120,3 @@ async def _of_one_size(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             del gathered[:CHUNK_BYTES]
     if gathered:
         yield bytes(gathered)
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable from error

@@ -1,7 +1,8 @@
 """Session: one client's conversation with the server.
 
 Commands start and are answered in the order of their arrival. Sends (and marks) may be in flight together,
-up to 64 of them, because the store writes them in groups; everything else waits for what came before it.
+up to 64 of them, because the store writes them in groups, and a join begins while a leave before it is still
+being kept; everything else waits for what came before it.
 The answer to a command is written before the events that it causes.
 
 A session outlives its token by 30 seconds: meanwhile it carries out nothing but `authenticate`, and what it

@@ -1,7 +1,8 @@
 """Wheel: what is due once for each of very many, by one timer for all of them.
 
-Nobody is due early, nor more than `RESOLUTION_SECONDS` late while the loop has time; few are done in one turn
-of it. A timer for each takes half a KiB, and where all go at once, all are cancelled at once.
+Nobody is due early by more than a step of the loop's clock, nor more than `RESOLUTION_SECONDS` late while the
+loop has time; few are done in one turn of it. A timer for each takes half a KiB, and where all go at once,
+all are cancelled at once.
 """
 
 from __future__ import annotations

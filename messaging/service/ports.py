@@ -99,7 +99,8 @@ class Store(
     # users
 
     async def put_user(self, profile: Profile) -> bool:
-        """Keep `profile` as the user's; whether this user is new. Status and last_seen stay."""
+        """Keep `profile` as the user's; whether this user is new. Status and last_seen stay. Where an answer
+        was lost on the way, who is new may be told as known."""
 
     async def put_users(self, profiles: Sequence[Profile]) -> Sequence[bool]:
         """The same for many, in their order; of one user's profiles the last one stays."""

@@ -41,7 +41,6 @@ from messaging.domain.models import (
     Tail,
     User,
 )
-from messaging.service.carrying import carried_through
 from messaging.stores.mongodb_append import Appender, ends_of, own_counts
 from messaging.stores.mongodb_arrivals import MongoArrivals
 from messaging.stores.mongodb_base import NotAReplicaSet, answering
@@ -233,9 +232,6 @@ class MongoStore(
 
     async def delete(self, conversation_id: str, *, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Each of its steps has the client's timeout: there may be many messages."""
-        return await carried_through(self._delete(conversation_id, hooks))
-
-    async def _delete(self, conversation_id: str, hooks: Sequence[Hook]) -> bool:
         with self._working():
             try:
                 return await self._conversations.delete(conversation_id, hooks)

@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Conversation, Hook, Member
+from messaging.service.carrying import carried_through
 from messaging.stores.mongodb_append import TRUST_SECONDS
 from messaging.stores.mongodb_documents import Document, conversation_fields
 from messaging.stores.mongodb_hooks import insert_hooks
@@ -105,11 +106,13 @@ class Conversations:
     async def delete(self, conversation_id: str, hooks: Sequence[Hook] = ()) -> bool:
         """See `Store.delete`. Takes `_LINGER_SECONDS` and more; the conversation is gone at once."""
         conversations = self._database["conversations"]
-        if await conversations.find_one({"_id": conversation_id}, {"_id": True}) is None:
+        known = conversations.find_one({"_id": conversation_id}, {"_id": True})
+        if await carried_through(known) is None:
             return False
         mark = {"$set": {"at": datetime.now(UTC)}}
-        await self._database["deletions"].update_one({"_id": conversation_id}, mark, upsert=True)
-        if not await self._delete_conversation(conversation_id, hooks):
+        deletions = self._database["deletions"]
+        await carried_through(deletions.update_one({"_id": conversation_id}, mark, upsert=True))
+        if not await carried_through(self._delete_conversation(conversation_id, hooks)):
             return False  # another deleter was faster, and cleans up
         await self._clean(conversation_id)
         return True
@@ -127,25 +130,25 @@ class Conversations:
     async def _clean(self, conversation_id: str) -> None:
         whole = {"conversationId": conversation_id}
         for name in ("members", "changes", *_WRITTEN_UNASKED):
-            await self._database[name].delete_many(whole)
+            await carried_through(self._database[name].delete_many(whole))
         # Processes that wrote here lately go on, unasked, for TRUST_SECONDS. The messages have to stay as
         # long: on top of them such a write is in order; into a new conversation it would make a gap.
         await asyncio.sleep(_LINGER_SECONDS)
         for name in _WRITTEN_UNASKED:
-            await self._database[name].delete_many(whole)
+            await carried_through(self._database[name].delete_many(whole))
         await self._delete_messages(conversation_id)
-        await self._database["deletions"].delete_one({"_id": conversation_id})
+        await carried_through(self._database["deletions"].delete_one({"_id": conversation_id}))
 
     async def _delete_messages(self, conversation_id: str) -> None:
         """From the newest down, so that also what is left when this is interrupted has no gaps."""
         messages = self._database["messages"]
-        newest = await messages.find_one(
-            {"conversationId": conversation_id}, {"seq": True}, sort=[("seq", -1)]
-        )
+        last = messages.find_one({"conversationId": conversation_id}, {"seq": True}, sort=[("seq", -1)])
+        newest = await carried_through(last)
         seq = newest["seq"] if newest else 0
         while seq > 0:
             seq -= _MESSAGES_PER_STEP
-            await messages.delete_many({"conversationId": conversation_id, "seq": {"$gt": seq}})
+            some = {"conversationId": conversation_id, "seq": {"$gt": seq}}
+            await carried_through(messages.delete_many(some))
 
     async def _await_deletion(self, conversation_id: str) -> None:
         mark = await self._database["deletions"].find_one({"_id": conversation_id})

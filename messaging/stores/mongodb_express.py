@@ -19,10 +19,12 @@ import math
 import struct
 import time
 from asyncio import Future
+from contextlib import AsyncExitStack
 from contextvars import Context
 from typing import Any, Final, cast
 
 import bson
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, NetworkTimeout, NotPrimaryError, OperationFailure, PyMongoError
@@ -94,11 +96,7 @@ class Express:
         for lane in list(self._lanes):
             lane.end()
         if self._holders:  # one that is being opened is waited for: PyMongo leaves its socket behind else
-            _, late = await asyncio.wait(list(self._holders), timeout=_OPENING_SECONDS)
-            for holder in late:
-                holder.cancel()
-            if late:
-                await asyncio.wait(late)
+            await asyncio.wait(list(self._holders), timeout=_OPENING_SECONDS)
 
     def _is_primary(self, address: tuple[str, int | None]) -> bool:
         """Whether PyMongo holds a server to be one that can be written to."""
@@ -114,7 +112,10 @@ class Express:
         lane: Lane | None = None
         try:
             # Private, as is what is found in it: see docs/design.md. There is no other way to a connection.
-            async with await cast(Any, self._client)._conn_for_writes(None, "express") as connection:  # noqa: SLF001
+            async with AsyncExitStack() as stack:
+                with pymongo.timeout(_OPENING_SECONDS - 1):  # it ends by itself: nobody may cancel it
+                    way = await cast(Any, self._client)._conn_for_writes(None, "express")  # noqa: SLF001
+                    connection = await stack.enter_async_context(way)
                 transport, before = connection.conn.conn
                 lane = Lane(self, connection.address, transport, before)
                 self._opening = False

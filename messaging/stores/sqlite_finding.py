@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Sequence
 
 from messaging.domain.errors import Unavailable
@@ -11,6 +12,8 @@ from messaging.domain.words import Query
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_search
 from messaging.stores.sqlite_base import SqliteBase
+
+logger = logging.getLogger(__name__)
 
 
 class SqliteFinding(SqliteBase):
@@ -51,6 +54,9 @@ class SqliteFinding(SqliteBase):
             while self._unindexed >= sqlite_search.TOGETHER:
                 self._unindexed = await self._write(sqlite_search.index, sqlite_search.TOGETHER)
         except Unavailable:
-            pass  # each search looks through them meanwhile; the next messages are another occasion
+            self._unindexed = 0  # each search looks through them; the next hundreds are another occasion
+        except Exception:
+            self._unindexed = 0
+            logger.exception("messages could not be indexed")
         finally:
             self._indexing = None

@@ -193,7 +193,7 @@ def message_of(row: sqlite3.Row) -> Message:
 
 
 def message_row(message: Message) -> tuple[object, ...]:
-    """A new message's values, in the order of `insert_messages`."""
+    """A new message's values, in the order of `INSERT_MESSAGES`."""
     return (
         *(message.id, message.conversation_id, message.seq, message.sender_id, message.sender_seq),
         *(message.author.value, message.content_type.value, message.content),

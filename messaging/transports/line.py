@@ -137,10 +137,12 @@ class _Inbox(WebSocketDataQueue):
     __slots__ = ()
 
     def feed_data(self, data: Any, size: int) -> None:
-        """A text that can be taken at once need not wait."""
+        """A text that can be taken at once need not wait, unless another one does, or is just being given
+        on: a parser that had stopped goes on while that is popped, before anybody has it."""
         line: Line = self._protocol  # type: ignore[assignment]
         taken = line.taken
-        if taken is None or data.type is not WSMsgType.TEXT or self._buffer or not taken(data.data):
+        if taken is None or line.queued or data.type is not WSMsgType.TEXT or not taken(data.data):
+            line.queued = True
             super().feed_data(data, size)
             line.noticed()
 
@@ -253,6 +255,7 @@ class Line(asyncio.Protocol):
         "heard_at",
         "noticed",
         "over",
+        "queued",
         "taken",
         "when_full",
     )
@@ -279,6 +282,8 @@ class Line(asyncio.Protocol):
         """See `listen`."""
         self.noticed: Callable[[], None] = _nothing
         """See `listen`."""
+        self.queued = False
+        """Whether something waits for `next_frame`, or is just given by it."""
         self.over = False
         """Whether there will be no more messages."""
         self.heard_at = self._loop.time()
@@ -352,6 +357,7 @@ class Line(asyncio.Protocol):
         """Nothing more comes, and its turn has come to be told so."""
         if not self._lost:
             self._turn.leaves(self)
+        self._tell_room()
         self._inbox.feed_eof()
         self.noticed()
 
@@ -464,7 +470,7 @@ class Line(asyncio.Protocol):
             case WSMsgType.TEXT | WSMsgType.BINARY:
                 return cast("str | bytes", message.data)
             case WSMsgType.PING:
-                self.over = not await self._answer(bytes(message.data))
+                await self._answer(bytes(message.data))
             case WSMsgType.PONG:
                 self._pong(bytes(message.data))
             case WSMsgType.CLOSE:
@@ -477,21 +483,20 @@ class Line(asyncio.Protocol):
     async def _next(self) -> Any:
         """What the parser read next; None when it reads no more."""
         try:
-            return await self._inbox.read()
+            message = await self._inbox.read()
         except EofStream:
             return None
         except Exception as error:  # noqa: BLE001  what cannot be inflated has no error of its own
             self.fault = error.code if isinstance(error, WebSocketError) else _INVALID
             return None
+        self.queued = bool(self._inbox._buffer)  # noqa: SLF001, nothing else tells
+        return message
 
-    async def _answer(self, payload: bytes) -> bool:
-        try:
+    async def _answer(self, payload: bytes) -> None:
+        with contextlib.suppress(ConnectionError):  # what came behind the ping is there all the same
             await self.drained()
-        except ConnectionError:
-            return False
-        if not self._said_goodbye and not self._tcp.is_closing():
-            self._tcp.write(_frame(_PONG, payload))
-        return True
+            if not self._said_goodbye and not self._tcp.is_closing():
+                self._tcp.write(_frame(_PONG, payload))
 
     # The end
 

@@ -138,8 +138,9 @@ async def test_who_is_answered_and_sends_again_at_once_is_in_the_next_write(stor
 
 
 async def test_those_who_were_answered_together_and_send_again_one_by_one_are_in_one_write(
-    store: Gated,
+    store: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "BURST_SECONDS", 5.0)  # nobody waits so long: all of them come
     committer, told = Committer(store), Outcomes()
     for content in "abc":
         told.give(committer, content)

@@ -18,6 +18,7 @@ from messaging.domain.models import ChangeKind, Message
 from messaging.domain.words import query_of, words_of
 from messaging.stores import sqlite_changes, sqlite_schema, sqlite_search, sqlite_writes
 from messaging.stores.sqlite import SqliteStore
+from tests.gateway.house import until
 from tests.stores.build import change, conversation, draft, later, send, stored
 
 SECONDS = 10
@@ -212,3 +213,30 @@ async def until_unindexed(path: Path, count: int) -> None:
     async with asyncio.timeout(SECONDS):
         while unindexed(path) != count:  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0.01)
+
+
+async def test_what_cannot_be_indexed_is_found_all_the_same_and_not_tried_with_each_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = 0
+
+    def broken(*_: object) -> int:
+        nonlocal tries
+        tries += 1
+        raise sqlite3.DatabaseError("malformed")
+
+    monkeypatch.setattr(sqlite_search, "TOGETHER", 5)
+    monkeypatch.setattr(sqlite_search, "index", broken)
+    store = SqliteStore(":memory:")
+    await store.open()
+    await until(lambda: store._indexing is None)  # noqa: SLF001, the one that looks for what was left
+    await store.save(conversation("c"))
+    for number in range(12):
+        await send(store, draft(f"hello {number}"))
+        await until(lambda: store._indexing is None)  # noqa: SLF001
+    assert tries == 3
+    assert [each.levelname for each in caplog.records] == ["ERROR"] * 3
+    query = query_of("hello 11")
+    assert query is not None
+    assert len(await store.search(query, conversation_ids={"c"}, limit=5)) == 1
+    await store.close()

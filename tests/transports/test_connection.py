@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Sequence
 
 import pytest
 
@@ -51,6 +53,39 @@ async def test_fragments_make_one_frame_with_pings_between_them(start: Start) ->
     assert await client.next() == (PONG, b"between", False)
     await eventually(lambda: server.one[1].frames)
     assert server.one[1].frames == [Frame("whole", {"type": "whole"})]
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(65_536, (65_536, 65_536, 20, 20)), (1_000_000, (140_000, 20, 20))]
+)
+async def test_frames_are_handled_in_their_order_however_large_they_are(
+    start: Start, limit: int, sizes: Sequence[int]
+) -> None:
+    server, client = await start(Limits(max_frame_bytes=limit))
+    connection, sink = server.one
+    sink.gate.clear()
+    client.say(type="first")
+    await eventually(lambda: connection._taking)  # noqa: SLF001
+    frames = [client.frame(TEXT, b'{"type":"%d"}' % n + b" " * (size - 12)) for n, size in enumerate(sizes)]
+    line = connection._line  # noqa: SLF001, so that all of it comes in one piece
+    assert line is not None
+    line.data_received(b"".join(frames))
+    sink.gate.set()
+    await eventually(lambda: len(sink.frames) == 1 + len(sizes))
+    assert [frame.name for frame in sink.frames] == ["first", *(f"{n}" for n in range(len(sizes)))]
+
+
+async def test_who_closes_their_half_while_they_do_not_read_is_gone_at_once(start: Start) -> None:
+    server, client = await start(Limits(max_queued_bytes=10_000_000), slow=True)
+    connection, _ = server.one
+    line = connection._line  # noqa: SLF001
+    assert line is not None
+    while not line._writing_paused:  # noqa: SLF001
+        connection.write("x" * 10_000)
+        await asyncio.sleep(0)
+    client.send(PING, b"are you there?")
+    client.socket.shutdown(socket.SHUT_WR)
+    await gone(server, farewell.LOST)
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"\x00\xff" * 62])
