@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import EofStream, WebSocketError, WSMsgType, web
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
-from messaging.gateway.paced import AT_ONCE
+from messaging.gateway.paced import AT_ONCE, look_at_new
 from messaging.transports.upgrade import DONE, Upgraded, upgraded
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,7 @@ class _Turn:
     def _tell_broken(self) -> None:
         told = [self.broken.popleft() for _ in range(min(AT_ONCE, len(self.broken)))]
         if self.broken:
+            look_at_new()
             asyncio.get_running_loop().call_soon(self._tell_broken)
         for line in told:
             try:
