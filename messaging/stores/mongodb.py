@@ -513,14 +513,18 @@ class MongoStore(
         found = self._positions.find({"userId": user_id, "device": device}, shown)
         return positions_from(await found.to_list())
 
-    @answering
     async def keep_positions(
         self, user_id: str, device: str, positions: Mapping[str, Position], *, at: datetime
     ) -> None:
         """See `Store.keep_positions`. Done in part, what is left out is only sent again."""
-        given = dict(positions)  # the caller may go on counting meanwhile
-        existing = await self._existing(given) | {INBOX}
-        raised = {where: position for where, position in given.items() if where in existing}
+        await self._keep_positions(user_id, device, dict(positions), at)  # the caller goes on counting
+
+    @answering
+    async def _keep_positions(
+        self, user_id: str, device: str, positions: Mapping[str, Position], at: datetime
+    ) -> None:
+        existing = await self._existing(positions) | {INBOX}
+        raised = {where: position for where, position in positions.items() if where in existing}
         await self._positions.bulk_write(raised_positions(user_id, device, raised, at), ordered=False)
 
 
