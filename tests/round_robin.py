@@ -10,6 +10,8 @@ from itertools import cycle
 from urllib.parse import urlsplit
 
 PIECE_BYTES = 64 * 1024
+TURNS = 20
+"""More turns of the loop than it takes to let somebody in, or to end a connection that was broken."""
 
 Choose = Callable[[bytes], str]
 """Gives the URL of the server for a connection that begins with these bytes."""
@@ -21,16 +23,23 @@ class RoundRobin:
     def __init__(self, choose: Choose) -> None:
         self._choose = choose
         self._writers: set[asyncio.StreamWriter] = set()
+        self._closed = asyncio.Event()
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection, until either side ends it; then the other side sees the same."""
+        if self._closed.is_set():
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         first = await reader.read(PIECE_BYTES)
         try:
             there = await asyncio.open_connection("127.0.0.1", urlsplit(self._choose(first)).port)
         except OSError:
             writer.transport.abort()
+            return
+        if self._closed.is_set():
+            there[1].transport.abort()
             return
         self._writers.add(there[1])
         there[1].write(first)
@@ -44,10 +53,13 @@ class RoundRobin:
                 await writer.drain()
         writer.close()
 
-    def close(self) -> None:
-        """Break everything."""
+    async def close(self) -> None:
+        """Break everything, and return when nothing is left: also of who was just being let in."""
+        self._closed.set()
         for writer in self._writers:
             writer.transport.abort()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -61,4 +73,4 @@ async def round_robin(*servers: str, choose: Choose | None = None) -> AsyncItera
         yield proxy
     finally:
         listening.close()
-        proxy.close()
+        await proxy.close()
