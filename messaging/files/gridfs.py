@@ -85,7 +85,7 @@ class GridFsFiles:
     async def read(self, name: str, *, start: int = 0, length: int) -> AsyncIterator[bytes]:
         """See `Files.read`."""
         file = await _asked(self._bucket.open_download_stream(name))
-        await file.seek(start)
+        await _asked(file.seek(start))
         while length > 0 and (chunk := await _asked(file.read(min(CHUNK_BYTES, length)))):
             length -= len(chunk)
             yield chunk

@@ -191,19 +191,11 @@ class MongoBase:
         self, collection: AsyncCollection[Document], command: Document
     ) -> Sequence[Stored] | None:
         """All that a reading command gives; None where no lane is free, or one answer is too small."""
-        seconds = seconds_left()
-        lane = self.express.lane() if seconds > 0 else None
-        if lane is None:
+        command |= {"readConcern": collection.read_concern.document}
+        reply = await self._by_lane(collection, command)
+        if reply is None:
             return None
-        command |= {"readConcern": collection.read_concern.document, "$db": self._database.name}
-        try:
-            cursor = (await lane.ask(command, collection.codec_options, seconds))["cursor"]
-        except ConnectionFailure:  # in what time is left, PyMongo may have another primary
-            return None
-        except OperationFailure as error:
-            if error.code not in _PASSING_CODES:
-                raise
-            return None
+        cursor = reply["cursor"]
         if cursor["id"]:
             await self._database.command("killCursors", collection.name, cursors=[cursor["id"]])
             return None
@@ -231,16 +223,27 @@ class MongoBase:
 
     async def _written(self, collection: AsyncCollection[Document], command: Document) -> Document | None:
         """The answer to a writing command; None where no lane is free, or not all was written for good."""
+        command |= {"writeConcern": collection.write_concern.document}
+        reply = await self._by_lane(collection, command)
+        if reply is None or "writeErrors" in reply or "writeConcernError" in reply:
+            return None
+        return reply
+
+    async def _by_lane(self, collection: AsyncCollection[Document], command: Document) -> Document | None:
+        """The answer to a command; None where no lane is free, or breaks: in what time is left, PyMongo may
+        have another primary."""
         seconds = seconds_left()
         lane = self.express.lane() if seconds > 0 else None
         if lane is None:
             return None
-        command |= {"writeConcern": collection.write_concern.document, "$db": self._database.name}
         try:
-            reply = await lane.ask(command, collection.codec_options, seconds)
-        except (ConnectionFailure, OperationFailure):  # PyMongo tries again, or tells
+            return await lane.ask(command | {"$db": self._database.name}, collection.codec_options, seconds)
+        except ConnectionFailure:
             return None
-        return None if "writeErrors" in reply or "writeConcernError" in reply else reply
+        except OperationFailure as error:
+            if error.code not in _PASSING_CODES:
+                raise
+            return None
 
 
 class Updated(NamedTuple):
