@@ -14,9 +14,11 @@ from messaging.stores import sqlite_schema as schema
 from messaging.stores import sqlite_writes as writes
 from messaging.stores.sqlite_schema import DatabaseRefused
 from messaging.stores.sqlite_thread import SqliteThread, is_passing
+from messaging.stores.sqlite_writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=sqlite3.Connection)
 
 LIMIT_SECONDS = 4.5  # how long a caller waits for the disk
 DEVICE_LIFE = timedelta(days=90)
@@ -32,9 +34,9 @@ class SqliteBase:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._writer: SqliteThread | None = None
-        self._reader: SqliteThread | None = None
-        self._searcher: SqliteThread | None = None
+        self._writer: SqliteThread[Writer] | None = None
+        self._reader: SqliteThread[sqlite3.Connection] | None = None
+        self._searcher: SqliteThread[sqlite3.Connection] | None = None
         self._unlock: Callable[[], None] | None = None
 
     async def open(self) -> None:
@@ -67,7 +69,7 @@ class SqliteBase:
         self._reader = await self._reading("sqlite-reader")
         self._searcher = await self._reading("sqlite-searcher")
 
-    async def _reading(self, name: str) -> SqliteThread:
+    async def _reading(self, name: str) -> SqliteThread[sqlite3.Connection]:
         thread = SqliteThread(name, lambda: schema.connect_reader(self._path), begin="BEGIN")
         await thread.start()
         return thread
@@ -93,13 +95,11 @@ class SqliteBase:
         """Read in a thread of its own, so that nobody's history waits for what may take long."""
         return await _ask(self._searcher, lambda db: work(db, *given, **named))
 
-    async def _write(
-        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *given: P.args, **named: P.kwargs
-    ) -> T:
+    async def _write(self, work: Callable[Concatenate[Writer, P], T], *given: P.args, **named: P.kwargs) -> T:
         return await _ask(self._writer, lambda db: work(db, *given, **named))
 
 
-async def _ask(thread: SqliteThread | None, work: Callable[[sqlite3.Connection], T]) -> T:
+async def _ask(thread: SqliteThread[C] | None, work: Callable[[C], T]) -> T:
     if thread is None:
         raise Unavailable
     try:

@@ -192,6 +192,12 @@ def ends(
     return last, sent
 
 
+def highest_id(db: sqlite3.Connection) -> int:
+    """The highest id of a message; 0 where there is none."""
+    (highest,) = db.execute("SELECT max(id) FROM messages").fetchone()
+    return highest or 0
+
+
 def history_after(db: sqlite3.Connection, conversation_id: str, after: int, limit: int) -> Sequence[Message]:
     found = db.execute(
         "SELECT * FROM messages WHERE conversation_id = ? AND seq > ? ORDER BY seq LIMIT ?",

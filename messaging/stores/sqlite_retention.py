@@ -20,7 +20,7 @@ class SqliteRetention(SqliteBase):
         return await self._read(_conversations, after, limit)
 
     async def remove_before(self, conversation_id: str, before: datetime, *, limit: int) -> int:
-        return await self._write(_remove_before, conversation_id, rows.milliseconds(before), limit)
+        return await self._write(remove_before, conversation_id, rows.milliseconds(before), limit)
 
 
 def _conversations(db: sqlite3.Connection, after: str, limit: int) -> list[Conversation]:
@@ -28,7 +28,7 @@ def _conversations(db: sqlite3.Connection, after: str, limit: int) -> list[Conve
     return [rows.conversation_of(row) for row in found]
 
 
-def _remove_before(db: sqlite3.Connection, where: str, before: int, limit: int) -> int:
+def remove_before(db: sqlite3.Connection, where: str, before: int, limit: int) -> int:
     last = reads.last_seq(db, where)
     oldest = db.execute(
         "SELECT id, seq, sender_id, created_at FROM messages WHERE conversation_id = ? ORDER BY seq LIMIT ?",

@@ -11,9 +11,13 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from messaging.service.ports import StoreRefused
 from messaging.stores import sqlite_search as search
+from messaging.stores.sqlite_writer import Writer
+
+Connection = TypeVar("Connection", bound=sqlite3.Connection)
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 2.0
@@ -271,9 +275,11 @@ MIGRATIONS = (
 """Step n brings a database of version n to n + 1."""
 
 
-def connect(path: str) -> sqlite3.Connection:
+def _connect(path: str, kind: type[Connection]) -> Connection:
     """A connection for one thread; it begins and ends transactions only as it is told."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256, factory=kind
+    )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous=FULL")
     return connection
@@ -281,19 +287,20 @@ def connect(path: str) -> sqlite3.Connection:
 
 def connect_reader(path: str) -> sqlite3.Connection:
     """A connection that cannot write."""
-    connection = connect(path)
+    connection = _connect(path, sqlite3.Connection)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
 
-def connect_writer(path: str) -> sqlite3.Connection:
+def connect_writer(path: str) -> Writer:
     """A connection to the database, which is made or migrated as needed."""
-    connection = connect(path)
+    connection = _connect(path, Writer)
     connection.create_function(search.FUNCTION, 2, search.searchable, deterministic=True)
     try:
         if path != MEMORY:
             _use_wal(connection, path)
         migrate(connection, path)
+        connection.watch_removals()
     except BaseException:
         connection.close()
         raise

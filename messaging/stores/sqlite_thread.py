@@ -13,14 +13,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from messaging.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+C_co = TypeVar("C_co", bound=sqlite3.Connection, covariant=True)
 
 MAX_QUEUED_JOBS = 10_000
 MAX_JOBS_TOGETHER = 256
@@ -35,7 +35,7 @@ _PASSING = {
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    work: Work[Any]
+    work: Callable[[Any], Any]
     future: asyncio.Future[Any]
 
 
@@ -63,10 +63,10 @@ def refusal(error: Exception) -> Exception:
     return unavailable
 
 
-class SqliteThread:
+class SqliteThread(Generic[C_co]):
     """Jobs in, results out. `begin` is the statement that begins each transaction."""
 
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection], *, begin: str) -> None:
+    def __init__(self, name: str, connect: Callable[[], C_co], *, begin: str) -> None:
         self._connect = connect
         self._begin = begin
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -89,7 +89,7 @@ class SqliteThread:
             self._jobs.put(None)
         await asyncio.shield(self._finished)
 
-    def submit(self, work: Work[T]) -> asyncio.Future[T]:
+    def submit(self, work: Callable[[C_co], T]) -> asyncio.Future[T]:
         """Queue a job. It must be repeatable: it may run a second time after the first was undone."""
         if self._closing or self._jobs.qsize() >= MAX_QUEUED_JOBS:
             raise Unavailable
@@ -159,8 +159,7 @@ class SqliteThread:
         return outcomes
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        self._connection.rollback()  # not by a statement: a connection may know what is no longer true
 
     def _watch_health(self, outcomes: Sequence[object]) -> None:
         """Log once when the storage begins to refuse and once when it takes jobs again."""

@@ -1,6 +1,7 @@
 """What is written to the SQLite database: each function is one job for the writer of `sqlite_thread`.
 
-A job may be undone and run again, so it keeps nothing outside the database.
+A job may be undone and run again, so it keeps nothing outside the database, but for what its connection
+forgets by itself when the job is undone (`sqlite_writer`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from messaging.stores import sqlite_hooks as hooks
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 from messaging.stores import sqlite_search as search
+from messaging.stores.sqlite_writer import Writer
 
 _ID_SPREAD = 1 << 16  # about sixteen milliseconds of ids: a replaced id stays roughly in order
 
@@ -294,7 +296,7 @@ def forget_notifications(db: sqlite3.Connection, made_before: datetime) -> None:
 # --- messages ----------------------------------------------------------------------------------------------
 
 
-def append(db: sqlite3.Connection, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
     insert(db, batch.new)
@@ -313,19 +315,17 @@ def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
 class _Batch:
     """Gives drafts their places. What is looked up once per batch stays true, as nobody else writes."""
 
-    def __init__(self, db: sqlite3.Connection, drafts: Sequence[Draft]) -> None:
+    def __init__(self, db: Writer, drafts: Sequence[Draft]) -> None:
         self.new: list[Message] = []
         self.hooks: list[tuple[str, int, int, str]] = []
         """Of which of them the webhook is to be told."""
         self._db = db
-        self._last, self._sent = reads.ends(
-            db, {(draft.conversation_id, draft.sender_id) for draft in drafts}
-        )
+        highest = db.know([(draft.conversation_id, draft.sender_id) for draft in drafts])
         self._first = reads.by_client_ids(db, {key for draft in drafts if (key := _key(draft)) is not None})
-        self._taken = _existing_ids(db, [draft.id for draft in drafts])
+        self._taken = _existing_ids(db, [draft.id for draft in drafts if draft.id <= highest])
 
     def add(self, draft: Draft) -> Appended | ClientError:
-        last = self._last.get(draft.conversation_id)
+        last = self._db.last.get(draft.conversation_id)
         if last is None:
             return RoomNotFound()
         key = _key(draft)
@@ -341,10 +341,9 @@ class _Batch:
 
     def _place(self, draft: Draft, seq: int) -> Message:
         place = (draft.conversation_id, draft.sender_id)
-        sent = self._sent[place] + 1
+        sent = self._db.sent[place] + 1
         message = _message(draft, self._free_id(draft.id), seq, sent)
-        self._last[draft.conversation_id] = seq
-        self._sent[place] = sent
+        self._db.note(message)
         self._taken.add(message.id)
         return message
 
@@ -363,6 +362,8 @@ def _key(draft: Draft) -> tuple[str, str, str] | None:
 
 
 def _existing_ids(db: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
+    if not ids:
+        return set()
     found = db.execute(
         "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))", (rows.json_list(ids),)
     )

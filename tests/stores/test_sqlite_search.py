@@ -18,6 +18,7 @@ from messaging.domain.models import ChangeKind, Message
 from messaging.domain.words import query_of, words_of
 from messaging.stores import sqlite_changes, sqlite_schema, sqlite_search, sqlite_writes
 from messaging.stores.sqlite import SqliteStore
+from messaging.stores.sqlite_writer import Writer
 from tests.gateway.house import until
 from tests.stores.build import change, conversation, draft, later, send, stored
 
@@ -35,7 +36,7 @@ STEPS = st.one_of(
 
 
 @pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
+def db() -> Iterator[Writer]:
     """A database with the groups `c` and `d`."""
     with closing(sqlite_schema.connect_writer(sqlite_schema.MEMORY)) as db:
         for name in ("c", "d"):
@@ -43,7 +44,7 @@ def db() -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def appended(db: sqlite3.Connection, content: str, where: str = "c") -> Message:
+def appended(db: Writer, content: str, where: str = "c") -> Message:
     (outcome,) = sqlite_writes.append(db, [draft(content, conversation_id=where)])
     return stored(outcome)
 
@@ -75,7 +76,7 @@ def places_of(db: sqlite3.Connection) -> list[int]:
     return sorted(row[0] for row in db.execute("SELECT rowid FROM search UNION ALL SELECT id FROM unindexed"))
 
 
-def take(db: sqlite3.Connection, messages: dict[int, Message], step: Step) -> None:
+def take(db: Writer, messages: dict[int, Message], step: Step) -> None:
     """Do to the database, and to what ought to be in it, what `step` says."""
     alive = [message for message in messages.values() if message.deleted_at is None]
     match step:
@@ -151,7 +152,7 @@ def test_what_was_indexed_before_the_index_could_be_behind_is_found_and_can_be_c
         assert found(db, "changed") == [old.id]
 
 
-def test_of_long_messages_fewer_are_indexed_together_and_never_none(db: sqlite3.Connection) -> None:
+def test_of_long_messages_fewer_are_indexed_together_and_never_none(db: Writer) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_search, "_TEXT", 50)
         for _ in range(3):

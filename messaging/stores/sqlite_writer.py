@@ -1,0 +1,77 @@
+"""The connection that alone writes, and what it therefore need not ask the database for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import Any, Final
+
+from messaging.domain.models import Message
+from messaging.stores import sqlite_reads as reads
+
+MAX_KNOWN: Final = 20_000
+"""About how many senders in conversations are known, at the most: a few megabytes."""
+
+_REMOVALS: Final = """
+CREATE TEMP TRIGGER message_removed AFTER DELETE ON main.messages BEGIN SELECT forget(); END;
+CREATE TEMP TRIGGER conversation_removed AFTER DELETE ON main.conversations BEGIN SELECT forget(); END;
+"""
+
+
+class Writer(sqlite3.Connection):
+    """Knows where conversations end that were lately written to, with what the transaction under way added.
+
+    What is known stays true, since nobody else writes. All of it is forgotten when a transaction is undone,
+    when a message or a conversation is removed (by triggers, so that whoever removes one need not think of
+    it), and when another program wrote all the same: then the database is asked again. So a job that adds
+    messages notes their places here, and leaves nothing to be mended when it is undone.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.last: dict[str, int] = {}
+        """The last `seq` of conversations."""
+        self.sent: dict[tuple[str, str], int] = {}
+        """The last `sender_seq` of senders in conversations."""
+        self.highest_id: int | None = None
+        """No message has a higher id."""
+        self._data_version = 0
+
+    def watch_removals(self) -> None:
+        """To be called once, when the tables are there."""
+        self.create_function("forget", 0, self.forget)
+        self.executescript(_REMOVALS)
+
+    def know(self, places: Collection[tuple[str, str]]) -> int:
+        """Find out what is unknown of these conversations and senders. An id that no message has passed.
+
+        A conversation that does not exist stays unknown.
+        """
+        (data_version,) = self.execute("PRAGMA data_version").fetchone()
+        if data_version != self._data_version or len(self.sent) > MAX_KNOWN:
+            self.forget()
+            self._data_version = data_version
+        if unknown := {place for place in places if place not in self.sent}:
+            last, sent = reads.ends(self, unknown)
+            self.last |= last
+            self.sent |= sent
+        if self.highest_id is None:
+            self.highest_id = reads.highest_id(self)
+        return self.highest_id
+
+    def note(self, message: Message) -> None:
+        """A message is added by the transaction under way."""
+        self.last[message.conversation_id] = message.seq
+        self.sent[message.conversation_id, message.sender_id] = message.sender_seq
+        self.highest_id = max(self.highest_id or 0, message.id)
+
+    def rollback(self) -> None:
+        """Undo the transaction under way, if there is one."""
+        self.forget()
+        super().rollback()
+
+    def forget(self) -> None:
+        """Know nothing."""
+        self.last.clear()
+        self.sent.clear()
+        self.highest_id = None
