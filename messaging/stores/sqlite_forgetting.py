@@ -14,6 +14,7 @@ from typing import Any, Final
 from messaging.domain.forgetting import NOBODY, UPLOADS, Erasure, Record, RecordPage, RecordPlace, record_page
 from messaging.domain.models import Message
 from messaging.domain.values import dataclass
+from messaging.stores import sqlite_own as own
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
 
@@ -101,12 +102,12 @@ class SqliteForgetting(SqliteBase):
         return await self._read(_conversation_ids, after, limit)
 
     async def written_in(self, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
-        return await self._read(_written_in, conversation_ids, user_id)
+        return await self._read(written_in, conversation_ids, user_id)
 
     async def sent(
         self, conversation_id: str, user_id: str, *, after: int = 0, limit: int
     ) -> Sequence[Message]:
-        return await self._read(_sent, conversation_id, user_id, after, limit)
+        return await self._read(sent, conversation_id, user_id, after, limit)
 
     async def places_of(self, user_id: str, *, after: str = "", limit: int) -> Sequence[str]:
         return await self._read(_places_of, user_id, after, limit)
@@ -188,22 +189,17 @@ def _conversation_ids(db: sqlite3.Connection, after: str, limit: int) -> list[st
     return [row["id"] for row in found]
 
 
-def _written_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
+def written_in(db: sqlite3.Connection, conversation_ids: Collection[str], user_id: str) -> frozenset[str]:
     found = db.execute(
-        """
-        SELECT value AS id FROM json_each(?)
-        WHERE EXISTS (SELECT 1 FROM messages WHERE conversation_id = value AND sender_id = ?)
-        """,
+        f"SELECT value AS id FROM json_each(?1) WHERE {own.first_count('value', '?2')} IS NOT NULL",  # noqa: S608, names of ours
         (rows.json_list(conversation_ids), user_id),
     )
     return frozenset(row["id"] for row in found)
 
 
-def _sent(
-    db: sqlite3.Connection, conversation_id: str, user_id: str, after: int, limit: int
-) -> list[Message]:
+def sent(db: sqlite3.Connection, conversation_id: str, user_id: str, after: int, limit: int) -> list[Message]:
     found = db.execute(
-        "SELECT * FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        f"SELECT * FROM messages WHERE id IN ({own.ids_after('?1', '?2', '?3', '?4')}) ORDER BY seq LIMIT ?4",  # noqa: S608, names of ours
         (conversation_id, user_id, after, limit),
     )
     return [rows.message_of(row) for row in found]

@@ -21,10 +21,8 @@ from messaging.domain.models import (
     User,
     Written,
 )
+from messaging.stores import sqlite_own as own
 from messaging.stores import sqlite_rows as rows
-
-# SQLite takes every expression of a WHERE with AND into its index range; a bound that is not given is open.
-_NO_BOUND = 2**62
 
 
 def users(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, User]:
@@ -95,18 +93,16 @@ def members(db: sqlite3.Connection, conversation_id: str, limit: int, role: Role
 
 
 # Looks up each conversation's last message and each sender's by index: the messages are not counted.
-_MEMBERSHIPS = """
-    SELECT m.*, c.*, r.seq AS cursor, r.own_read, l.seq AS last_seq, l.created_at AS last_at, (
-        SELECT o.sender_seq FROM messages o
-        WHERE o.conversation_id = m.conversation_id AND o.sender_id = m.user_id ORDER BY o.seq DESC LIMIT 1
-    ) AS own_sent
+_MEMBERSHIPS = f"""
+    SELECT m.*, c.*, r.seq AS cursor, r.own_read, l.seq AS last_seq, l.created_at AS last_at,
+        ({own.last("sender_seq", "m.conversation_id", "m.user_id")}) AS own_sent
     FROM members m
     JOIN conversations c ON c.id = m.conversation_id
     LEFT JOIN cursors r ON r.conversation_id = m.conversation_id AND r.user_id = m.user_id
     LEFT JOIN messages l ON l.conversation_id = m.conversation_id AND l.seq = (
         SELECT n.seq FROM messages n WHERE n.conversation_id = m.conversation_id ORDER BY n.seq DESC LIMIT 1
     )
-"""
+"""  # noqa: S608  names of ours
 
 
 def memberships(db: sqlite3.Connection, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
@@ -171,8 +167,8 @@ def by_client_ids(
 
 def ends(
     db: sqlite3.Connection, places: Collection[tuple[str, str]]
-) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-    """The last `seq` of each of these conversations that exists, and its senders' last `sender_seq`."""
+) -> tuple[dict[str, int], dict[tuple[str, str], tuple[int, int]]]:
+    """The last `seq` of each of these conversations that exists; its senders' last `seq` and `sender_seq`."""
     last, sent = {}, {}
     for some in rows.portions(places):
         (found,) = db.execute(
@@ -180,15 +176,14 @@ def ends(
             WITH places (conversation, sender) AS ({rows.values(some)})
             SELECT json_group_array(json_array(conversation, sender,
                 (SELECT seq FROM messages WHERE conversation_id = conversation ORDER BY seq DESC LIMIT 1),
-                (SELECT sender_seq FROM messages WHERE conversation_id = conversation AND sender_id = sender
-                    ORDER BY seq DESC LIMIT 1)
+                json(({own.last("json_array(seq, sender_seq)", "conversation", "sender")}))
             )) FROM places CROSS JOIN conversations ON id = conversation
-            """,  # noqa: S608  only question marks
+            """,  # noqa: S608  only question marks, and names of ours
             rows.flat(some),
         ).fetchone()
-        for conversation_id, sender_id, last_seq, sender_seq in orjson.loads(found):
+        for conversation_id, sender_id, last_seq, own_last in orjson.loads(found):
             last[conversation_id] = last_seq or 0
-            sent[conversation_id, sender_id] = sender_seq or 0
+            sent[conversation_id, sender_id] = tuple(own_last) if own_last else (own.NEVER, 0)
     return last, sent
 
 
@@ -250,24 +245,17 @@ def tails(db: sqlite3.Connection, conversation_ids: Collection[str]) -> Mapping[
     }
 
 
+_LAST_OWN = own.last("sender_seq", "?1", "?2", "?3")
+_FIRST_OWN = own.first_count("?1", "?2")
+
+
 def own_sent(db: sqlite3.Connection, conversation_id: str, user_id: str, up_to: int | None) -> int:
-    row = db.execute(
-        """
-        SELECT sender_seq FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq <= ?
-        ORDER BY seq DESC LIMIT 1
-        """,
-        (conversation_id, user_id, _NO_BOUND if up_to is None else up_to),
-    ).fetchone()
+    bound = own.NO_BOUND if up_to is None else up_to
+    row = db.execute(_LAST_OWN, (conversation_id, user_id, bound)).fetchone()
     if row is not None or up_to is None:
         return row["sender_seq"] if row else 0
-    later = db.execute(  # what was removed before it still counts
-        """
-        SELECT sender_seq FROM messages WHERE conversation_id = ? AND sender_id = ? AND seq > ?
-        ORDER BY seq LIMIT 1
-        """,
-        (conversation_id, user_id, up_to),
-    ).fetchone()
-    return later["sender_seq"] - 1 if later else 0
+    (first,) = db.execute(f"SELECT {_FIRST_OWN}", (conversation_id, user_id)).fetchone()
+    return first - 1 if first else 0  # what was removed before it still counts
 
 
 def cursor(db: sqlite3.Connection, conversation_id: str, user_id: str) -> int:

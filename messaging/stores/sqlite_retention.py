@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from messaging.domain.models import Conversation
+from messaging.stores import sqlite_own as own
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 from messaging.stores.sqlite_base import SqliteBase
@@ -70,15 +71,13 @@ def _begin_counting_anew(db: sqlite3.Connection, where: str, senders: set[str]) 
 def _count_as_read(db: sqlite3.Connection, where: str, up_to: int) -> None:
     """What nobody can read any more is unread to nobody."""
     db.execute(
-        """
+        f"""
         INSERT INTO cursors
-        SELECT conversation_id, user_id, :up_to, coalesce((
-            SELECT sender_seq - 1 FROM messages o
-            WHERE o.conversation_id = m.conversation_id AND o.sender_id = m.user_id ORDER BY o.seq LIMIT 1
-        ), 0)
+        SELECT conversation_id, user_id, :up_to,
+            coalesce({own.first_count("m.conversation_id", "m.user_id")} - 1, 0)
         FROM members m WHERE conversation_id = :place
         ON CONFLICT (conversation_id, user_id)
         DO UPDATE SET seq = excluded.seq, own_read = excluded.own_read WHERE excluded.seq > seq
-        """,
+        """,  # noqa: S608  names of ours
         {"place": where, "up_to": up_to},
     )

@@ -33,6 +33,8 @@ from messaging.domain.models import (
 )
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
+MessageRow = tuple[int, *tuple[object, ...]]
+"""A new message's values, in the order of `INSERT_MESSAGES`."""
 
 _TOGETHER = 32
 """How many records go into one statement."""
@@ -192,20 +194,21 @@ def message_of(row: sqlite3.Row) -> Message:
     )
 
 
-def message_row(message: Message) -> tuple[object, ...]:
-    """A new message's values, in the order of `INSERT_MESSAGES`."""
+def message_row(message: Message, anchor: bool = True) -> MessageRow:
+    """A new message's values. `anchor`: whether it is to be found by its sender (`sqlite_own`)."""
     return (
         *(message.id, message.conversation_id, message.seq, message.sender_id, message.sender_seq),
         *(message.author.value, message.content_type.value, message.content),
         json_of(message.attachments),
         *(message.reply_to, message.client_message_id, message.device, milliseconds(message.created_at)),
+        anchor,
     )
 
 
 INSERT_MESSAGES = """
     INSERT OR FAIL INTO messages (
         id, conversation_id, seq, sender_id, sender_seq, author, content_type, content,
-        attachments, reply_to, client_message_id, device, created_at
+        attachments, reply_to, client_message_id, device, created_at, anchor
     )
 """
 """To be followed by `values`. OR FAIL: a job that fails is undone as a whole, so SQLite need not keep what

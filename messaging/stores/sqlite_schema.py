@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from messaging.service.ports import StoreRefused
+from messaging.stores import sqlite_own as own
 from messaging.stores import sqlite_search as search
 from messaging.stores.sqlite_writer import Writer
 
@@ -271,6 +272,7 @@ MIGRATIONS = (
     _ROUNDS,
     _SEEN,
     search.UNINDEXED,
+    own.SCHEMA,
 )
 """Step n brings a database of version n to n + 1."""
 

@@ -31,8 +31,8 @@ class Writer(sqlite3.Connection):
         super().__init__(*given, **named)
         self.last: dict[str, int] = {}
         """The last `seq` of conversations."""
-        self.sent: dict[tuple[str, str], int] = {}
-        """The last `sender_seq` of senders in conversations."""
+        self.sent: dict[tuple[str, str], tuple[int, int]] = {}
+        """The last `seq` and `sender_seq` of senders in conversations."""
         self.highest_id: int | None = None
         """No message has a higher id."""
         self._data_version = 0
@@ -62,7 +62,7 @@ class Writer(sqlite3.Connection):
     def note(self, message: Message) -> None:
         """A message is added by the transaction under way."""
         self.last[message.conversation_id] = message.seq
-        self.sent[message.conversation_id, message.sender_id] = message.sender_seq
+        self.sent[message.conversation_id, message.sender_id] = message.seq, message.sender_seq
         self.highest_id = max(self.highest_id or 0, message.id)
 
     def rollback(self) -> None:

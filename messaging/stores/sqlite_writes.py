@@ -26,6 +26,7 @@ from messaging.domain.models import (
     Status,
 )
 from messaging.stores import sqlite_hooks as hooks
+from messaging.stores import sqlite_own as own
 from messaging.stores import sqlite_reads as reads
 from messaging.stores import sqlite_rows as rows
 from messaging.stores import sqlite_search as search
@@ -299,7 +300,7 @@ def forget_notifications(db: sqlite3.Connection, made_before: datetime) -> None:
 def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
-    insert(db, batch.new)
+    _insert(db, batch.new)
     if batch.hooks:
         db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes
@@ -307,16 +308,20 @@ def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientErr
 
 def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
     """Keep new messages, which can be found from now on."""
-    for some in rows.portions([rows.message_row(message) for message in messages]):
+    _insert(db, [rows.message_row(message) for message in messages])
+
+
+def _insert(db: sqlite3.Connection, messages: Sequence[rows.MessageRow]) -> None:
+    for some in rows.portions(messages):
         db.execute(rows.INSERT_MESSAGES + rows.values(some), rows.flat(some))
-    search.add(db, [message.id for message in messages])
+    search.add(db, [message_id for message_id, *_ in messages])
 
 
 class _Batch:
     """Gives drafts their places. What is looked up once per batch stays true, as nobody else writes."""
 
     def __init__(self, db: Writer, drafts: Sequence[Draft]) -> None:
-        self.new: list[Message] = []
+        self.new: list[rows.MessageRow] = []
         self.hooks: list[tuple[str, int, int, str]] = []
         """Of which of them the webhook is to be told."""
         self._db = db
@@ -332,7 +337,6 @@ class _Batch:
         if key is not None and key in self._first:
             return Appended(message=self._first[key], repeated=True)
         message = self._place(draft, last + 1)
-        self.new.append(message)
         if key is not None:
             self._first[key] = message
         if draft.hook is not None:
@@ -340,9 +344,9 @@ class _Batch:
         return Appended(message=message)
 
     def _place(self, draft: Draft, seq: int) -> Message:
-        place = (draft.conversation_id, draft.sender_id)
-        sent = self._db.sent[place] + 1
-        message = _message(draft, self._free_id(draft.id), seq, sent)
+        before, sent = self._db.sent[draft.conversation_id, draft.sender_id]
+        message = _message(draft, self._free_id(draft.id), seq, sent + 1)
+        self.new.append(rows.message_row(message, own.is_anchor(seq, before)))
         self._db.note(message)
         self._taken.add(message.id)
         return message

@@ -16,7 +16,7 @@ import pytest
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Position
-from messaging.stores import sqlite_reads, sqlite_writes
+from messaging.stores import sqlite_forgetting, sqlite_reads, sqlite_writes
 from messaging.stores.sqlite import DatabaseRefused, SqliteStore
 from tests.servers import ROOT
 from tests.stores.build import T0, conversation, draft, everything, send
@@ -192,7 +192,10 @@ def kill_writer_after(path: Path, lines: int) -> list[int]:
 
 PLANNED: dict[str, Callable[[sqlite3.Connection], object]] = {
     "own_sent": lambda db: sqlite_reads.own_sent(db, "c", "alice", 3),
-    "memberships": lambda db: sqlite_reads.memberships(db, "alice"),
+    "own_sent of what was removed": lambda db: sqlite_reads.own_sent(db, "c", "alice", 0),
+    "memberships": lambda db: sqlite_reads.memberships(db, ["alice"]),
+    "sent": lambda db: sqlite_forgetting.sent(db, "c", "alice", 3, 5),
+    "written_in": lambda db: sqlite_forgetting.written_in(db, ["c"], "alice"),
     "membership": lambda db: sqlite_reads.membership(db, "c", "alice"),
     "tails": lambda db: sqlite_reads.tails(db, ["c"]),
     "history_last": lambda db: sqlite_reads.history_last(db, "c", 5, 5),
@@ -207,8 +210,15 @@ PLANNED: dict[str, Callable[[sqlite3.Connection], object]] = {
     "find_users": lambda db: sqlite_reads.find_users(db, "a", 5, None),
 }
 
-_GIVEN = ("SCAN json_each", "SCAN keys", "SCAN places", "SCAN CONSTANT ROW", "SCAN 2 CONSTANT ROWS")
-"""What is looked up, and not where."""
+_GIVEN = (
+    "SCAN json_each",
+    "SCAN keys",
+    "SCAN places",
+    "SCAN CONSTANT ROW",
+    "SCAN 2 CONSTANT ROWS",
+    "SCAN (subquery",
+)
+"""What is looked up, and not where; and what was found by a look-up before."""
 
 
 @pytest.mark.parametrize("name", PLANNED)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from messaging.domain.models import ChangeKind, Message
 from messaging.domain.words import query_of, words_of
-from messaging.stores import sqlite_changes, sqlite_schema, sqlite_search, sqlite_writes
+from messaging.stores import sqlite_changes, sqlite_reads, sqlite_schema, sqlite_search, sqlite_writes
 from messaging.stores.sqlite import SqliteStore
 from messaging.stores.sqlite_writer import Writer
 from tests.gateway.house import until
+from tests.stores import sqlite_old
 from tests.stores.build import change, conversation, draft, later, send, stored
 
 SECONDS = 10
@@ -130,18 +131,14 @@ def test_whatever_is_indexed_the_same_is_found(few: bool, steps: list[Step], tex
 
 
 def test_what_was_indexed_before_the_index_could_be_behind_is_found_and_can_be_changed(path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        before = sqlite_schema.MIGRATIONS[: sqlite_schema.MIGRATIONS.index(sqlite_search.UNINDEXED)]
-        patch.setattr(sqlite_schema, "MIGRATIONS", before)
-        with closing(sqlite_schema.connect_writer(str(path))) as db:
-            sqlite_writes.save(db, conversation("c"), (), (), ())
-            patch.setattr(sqlite_search, "add", lambda *_: None)
-            old, other = appended(db, "old words"), appended(db, "other words")
-            for message in (old, other):
-                words = sqlite_search.searchable("c", message.content)
-                db.execute("INSERT INTO search (rowid, words) VALUES (?, ?)", (message.id, words))
+    with sqlite_old.made_before(sqlite_search.UNINDEXED, path) as before:
+        sqlite_old.keep(before, [(1, "alice", "old words"), (2, "alice", "other words")])
+        for number, content in before.execute("SELECT id, content FROM messages").fetchall():
+            words = sqlite_search.searchable("c", content)
+            before.execute("INSERT INTO search (rowid, words) VALUES (?, ?)", (number, words))
     with closing(sqlite_schema.connect_writer(str(path))) as db:
-        new = appended(db, "new words")
+        old, other = sqlite_reads.history_after(db, "c", 0, 9)
+        (new,) = map(stored, sqlite_writes.append(db, [draft("new words", id=3)]))
         assert found(db, "words") == [new.id, other.id, old.id]
         edited(db, old, "changed text")
         deleted(db, other)
