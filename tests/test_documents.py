@@ -172,12 +172,12 @@ def counted() -> Metrics:
     metrics = Metrics()
     for happened in (metrics.opened, metrics.returned, metrics.sent, metrics.suppressed, metrics.left_out):
         happened("x")
-    for happened_so in (metrics.closed, metrics.refused, metrics.received, metrics.failed):
+    for happened_so in (metrics.closed, metrics.refused, metrics.failed):
         happened_so("x", "y")
     metrics.webhook("x", "y")
     metrics.pushed("x")
     metrics.came_back("x", whole=True)
-    metrics.finished("x", 1.0)
+    metrics.finished("x", "x", 1.0)
     metrics.delivered("x", 1, message=True)
     metrics.stored("x", 1.0, False)
     metrics.heard_back(1.0)

@@ -357,8 +357,7 @@ class Gateway:
 
     def count(self, dialect: str, request: Request, started: float) -> None:
         """A command that came at `started` (time.monotonic) was carried out and its events were written."""
-        self.metrics.received(dialect, request.name)
-        self.metrics.finished(dialect, time.monotonic() - started)
+        self.metrics.finished(dialect, request.name, time.monotonic() - started)
         if isinstance(request.command, SendMessage):
             self.metrics.sent(dialect)
 

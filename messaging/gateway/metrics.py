@@ -51,57 +51,54 @@ class Metrics:
     def opened(self, dialect: str) -> None:
         """A connection signed in."""
         self._connections.labels(dialect).inc()
-        self._opened.labels(dialect).inc()
+        self._opened.count(dialect)
 
     def closed(self, dialect: str, reason: str) -> None:
         """A connection ended."""
         self._connections.labels(dialect).dec()
-        self._closed.labels(dialect, reason).inc()
+        self._closed.count(dialect, reason)
 
     def refused(self, dialect: str, code: str) -> None:
         """A sign-in was refused."""
-        self._refused.labels(dialect, code).inc()
+        self._refused.count(dialect, code)
 
     def returned(self, dialect: str) -> None:
         """A user who had lost their last connection is back in time."""
-        self._returned.labels(dialect).inc()
+        self._returned.count(dialect)
 
     def came_back(self, dialect: str, *, whole: bool) -> None:
         """A client that had lost its connection is back, and goes on where it stopped, or does not."""
-        self._recoveries.labels(dialect, "recovered" if whole else "anew").inc()
-
-    def received(self, dialect: str, command: str) -> None:
-        """A command was taken."""
-        self._received.labels(dialect, command).inc()
+        self._recoveries.count(dialect, "recovered" if whole else "anew")
 
     def failed(self, dialect: str, code: str) -> None:
         """A command was refused."""
-        self._failed.labels(dialect, code).inc()
+        self._failed.count(dialect, code)
 
-    def finished(self, dialect: str, seconds: float) -> None:
-        """A command was answered and its events were written."""
-        self._latency.labels(dialect).observe(seconds)
+    def finished(self, dialect: str, command: str, seconds: float) -> None:
+        """A command was answered and its events were written, so long after it came."""
+        self._received.count(dialect, command)
+        self._latency.observe(seconds, dialect)
 
     def sent(self, dialect: str) -> None:
         """A message that somebody sent was stored."""
-        self._sent.labels(dialect).inc()
+        self._sent.count(dialect)
 
     def delivered(self, dialect: str, frames: int, *, message: bool = False) -> None:
         """Event frames were written; those of a new message, where it is one."""
-        self._delivered.labels(dialect).inc(frames)
+        self._delivered.add(frames, dialect)
         if message:
-            self._heard.labels(dialect).inc(frames)
+            self._heard.add(frames, dialect)
 
     def stored(self, operation: str, seconds: float, succeeded: bool) -> None:
         """The store was asked for something."""
-        self._stored.labels(operation).observe(seconds)
+        self._stored.observe(seconds, operation)
         if not succeeded:
-            self._unstored.labels(operation).inc()
+            self._unstored.count(operation)
 
     def heard_back(self, seconds: float | None) -> None:
         """What was said on the bus was heard so much later, or not at all."""
         if seconds is None:
-            self._unheard.inc()
+            self._unheard.count()
         else:
             self._bus.observe(seconds)
 
@@ -111,23 +108,23 @@ class Metrics:
 
     def suppressed(self, source: str) -> None:
         """A message came again: from its sender, or over the bus."""
-        self._doubles.labels(source).inc()
+        self._doubles.count(source)
 
     def left_out(self, dialect: str) -> None:
         """A typing or presence event was not told to a client that is behind."""
-        self._left_out.labels(dialect).inc()
+        self._left_out.count(dialect)
 
     def webhook(self, type_: str, outcome: str) -> None:
         """The webhook was told something, or was not."""
-        self._webhooks.labels(type_, outcome).inc()
+        self._webhooks.count(type_, outcome)
 
     def pushed(self, outcome: str) -> None:
         """This became of a Web Push message."""
-        self._pushes.labels(outcome).inc()
+        self._pushes.count(outcome)
 
     def gap_filled(self) -> None:
         """Messages were read from the store because the bus did not bring them."""
-        self._gaps.inc()
+        self._gaps.count()
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Show a figure that somebody else keeps."""

@@ -6,6 +6,7 @@ Prometheus's own take a lock each time, and look for the bucket from the first o
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -13,60 +14,38 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 
-class Count:
-    """How often something happened."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def inc(self, amount: float = 1.0) -> None:
-        """It happened again."""
-        self.value += amount
-
-
 class Tally(Collector):
     """Counts, one for each combination of the labels' values; the only one where there are no labels."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
         self._name, self._text, self._labels = name, text, labels
-        self._counts: dict[tuple[str, ...], Count] = {} if labels else {(): Count()}
+        self._counts: defaultdict[tuple[str, ...], float] = defaultdict(float, {} if labels else {(): 0.0})
         registry.register(self)
 
-    def labels(self, *values: str) -> Count:
-        """The count for these values of the labels."""
-        count = self._counts.get(values)
-        if count is None:
-            count = self._counts[values] = Count()
-        return count
+    def count(self, *values: str) -> None:
+        """It happened again, with these values of the labels."""
+        self._counts[values] += 1.0
 
-    def inc(self, amount: float = 1.0) -> None:
-        """The only one rises."""
-        self.labels().inc(amount)
+    def add(self, amount: float, *values: str) -> None:
+        """It happened so often."""
+        self._counts[values] += amount
 
     def collect(self) -> Iterable[Metric]:
         """As registries ask."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
         for values, count in self._counts.items():
-            family.add_metric(values, count.value)
+            family.add_metric(values, count)
         yield family
 
 
-class Times:
+class _Times:
     """How long something took, each time."""
 
-    __slots__ = ("_bounds", "counts", "sum")
+    __slots__ = ("counts", "sum")
 
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
         self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """It took this long."""
-        self.counts[bisect_left(self._bounds, seconds)] += 1
-        self.sum += seconds
 
 
 class Timing(Collector):
@@ -83,19 +62,19 @@ class Timing(Collector):
     ) -> None:
         self._name, self._text, self._labels = name, text, labels
         self._bounds = tuple(bounds)
-        self._times: dict[tuple[str, ...], Times] = {} if labels else {(): Times(self._bounds)}
+        self._times: dict[tuple[str, ...], _Times] = {} if labels else {(): self._new()}
         registry.register(self)
 
-    def labels(self, *values: str) -> Times:
-        """The times for these values of the labels."""
+    def _new(self) -> _Times:
+        return _Times(len(self._bounds) + 1)
+
+    def observe(self, seconds: float, *values: str) -> None:
+        """It took this long, with these values of the labels."""
         times = self._times.get(values)
         if times is None:
-            times = self._times[values] = Times(self._bounds)
-        return times
-
-    def observe(self, seconds: float) -> None:
-        """The only one took this long."""
-        self.labels().observe(seconds)
+            times = self._times[values] = self._new()
+        times.counts[bisect_left(self._bounds, seconds)] += 1
+        times.sum += seconds
 
     def collect(self) -> Iterable[Metric]:
         """As registries ask."""
@@ -104,7 +83,7 @@ class Timing(Collector):
             family.add_metric(values, self._buckets(times), times.sum)
         yield family
 
-    def _buckets(self, times: Times) -> list[tuple[str, float]]:
+    def _buckets(self, times: _Times) -> list[tuple[str, float]]:
         """Each bound with how many took at most so long."""
         reached, buckets = 0, []
         for bound, count in zip((*map(str, self._bounds), "+Inf"), times.counts, strict=True):
