@@ -12,6 +12,8 @@ from messaging.dialects.fields import Field
 from messaging.domain.errors import InvalidFormat
 
 Arguments = dict[str, Any]
+_Reader = tuple[str, Callable[[object], Any]]
+"""The argument that a value becomes, and how it is read."""
 
 
 class Schema(marshmallow.Schema):
@@ -32,26 +34,44 @@ class Schema(marshmallow.Schema):
         self.names = tuple(
             (name, self.spelling(name), field.names) for name, field in self.parts.items() if field.names
         )
-        self._steps = tuple(_step(name, field) for name, field in self.parts.items())
+        self._readers: dict[str, _Reader] = {
+            field.data_key or name: (name, field.read) for name, field in self.parts.items()
+        }
+        self._spellings = {
+            other: (key, *(earlier for earlier in spellings[:place] if earlier != key))
+            for key, (name, _) in self._readers.items()
+            for spellings in (self.parts[name].SPELLINGS,)
+            for place, other in enumerate(spellings)
+            if other != key
+        }
+        """For each other key of a part: the part's own key, and those that come before it as well."""
+        self._required = tuple(name for name, field in self.parts.items() if field.required)
 
     def load_valid(self, payload: dict[str, Any]) -> Arguments | None:
         """What `load` gives, several times as fast; None where that would complain."""
         arguments: Arguments = {}
-        get = payload.get
         try:
-            for name, key, others, required, read_value in self._steps:
-                value = get(key)
+            for key, value in payload.items():
                 if value is None:
-                    for other in others:
-                        if (value := get(other)) is not None:
-                            break
-                if value is not None:
-                    arguments[name] = read_value(value)
-                elif required:
-                    return None
+                    continue
+                reader = self._readers.get(key)
+                if reader is None and (reader := self._reader_of_other(key, payload)) is None:
+                    continue
+                name, read_value = reader
+                arguments[name] = read_value(value)
         except (ValueError, ValidationError):
             return None
+        for name in self._required:
+            if name not in arguments:
+                return None
         return arguments
+
+    def _reader_of_other(self, key: str, payload: dict[str, Any]) -> _Reader | None:
+        """How a value is read whose key is another one of a part's, where those before it have none."""
+        before = self._spellings.get(key)
+        if before is None or any(payload.get(each) is not None for each in before):
+            return None
+        return self._readers[before[0]]
 
     @staticmethod
     def spelling(attribute: str) -> str:
@@ -62,13 +82,6 @@ class Schema(marshmallow.Schema):
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
         """Derive the key on the wire, unless the field has one of its own."""
         field_obj.data_key = field_obj.data_key or self.spelling(field_name)
-
-
-def _step(name: str, field: Field[Any]) -> tuple[str, str, tuple[str, ...], bool, Callable[[object], Any]]:
-    """How one value is read: as what, from which key, else from which others, whether it must be there."""
-    key = field.data_key or name
-    others = tuple(other for other in field.SPELLINGS if other != key)
-    return name, key, others, field.required, field.read
 
 
 def read(schema: Schema, payload: object) -> tuple[Arguments, InvalidFormat | None]:
