@@ -7,6 +7,7 @@ trying which ids there are.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 from messaging.domain.errors import PermissionDenied, RoomNotFound
 from messaging.domain.models import Conversation, Kind, Role
@@ -47,14 +48,15 @@ def permit(
     """
     if conversation is None:
         raise RoomNotFound
-    if action in _allowed(conversation.kind, role, service=service):
+    if action in _allowed(conversation.kind, role, service):
         return conversation
     if role is None and not service and conversation.kind is not Kind.ROOM:
         raise RoomNotFound
     raise PermissionDenied
 
 
-def _allowed(kind: Kind, role: Role | None, *, service: bool) -> frozenset[Action]:
+@cache  # few kinds and roles, and every command asks
+def _allowed(kind: Kind, role: Role | None, service: bool) -> frozenset[Action]:
     match kind:
         case Kind.DIRECT:
             return DIRECT_ACTIONS if role or service else frozenset()

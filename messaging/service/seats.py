@@ -71,12 +71,12 @@ class Seats:
 
     def at_hand(self, conversation_id: str, user_id: str) -> Seat | None:
         """The same, where both were looked up a moment ago; they are taken to be needed again soon."""
-        place = conversation_id, user_id
-        conversation = self._conversations.get(conversation_id)
-        known = self._roles.get(place)
+        place, now = (conversation_id, user_id), time.monotonic()
+        conversation = self._conversations.get(conversation_id, now)
+        known = self._roles.get(place, now)
         if conversation is None or known is None:
             return None
-        self._use(place)
+        self._use(place, now)
         return Seat(conversation, known[0])
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
@@ -110,8 +110,7 @@ class Seats:
         else:
             self._roles.forget((conversation_id, user_id))
 
-    def _use(self, place: Place) -> None:
-        now = time.monotonic()
+    def _use(self, place: Place, now: float) -> None:
         if not self._used:
             self._refresh_at = now + REFRESH_SECONDS
         self._used[place] = None

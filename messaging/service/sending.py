@@ -81,23 +81,23 @@ def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -
     happened; `send_message` is to do it, or to say why not. `then` hears of the outcome, or of the error."""
     if command.conversation_id is None or command.reply_to is not None or actor.service:
         return False
-    if command.system or command.sender_id is not None or uploads_in(command.attachments):
+    if command.system or command.sender_id is not None:
         return False
-    seat = ctx.seats.at_hand(command.conversation_id, actor.user_id)
-    if seat is None:
+    if command.attachments and uploads_in(command.attachments):
         return False
     sender = actor.identity.profile
+    seat = ctx.seats.at_hand(command.conversation_id, sender.id)
+    if seat is None:
+        return False
     try:
         conversation = permit(Action.WRITE, seat.conversation, seat.role, service=False)
         _check(ctx, conversation, sender, command)
     except ClientError:
         return False
     pair = conversation.direct_members
-    if pair is not None and ctx.blocks.at_hand(*pair) is not False:
+    if pair is not None and (_is_left(conversation) or ctx.blocks.at_hand(*pair) is not False):
         return False
-    if conversation.version == 0 or _is_left(conversation):
-        return False
-    if not ctx.limits.take_at_once(actor.budget, actor.user_id):
+    if conversation.version == 0 or not ctx.limits.take_at_once(actor.budget, sender.id):
         return False
     _queue(ctx, actor, conversation, sender, command, then)
     return True

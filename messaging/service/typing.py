@@ -41,6 +41,8 @@ class Typists:
 
     def stop(self, conversation_id: str, user_id: str, at: datetime) -> tuple[TypingChanged, ...]:
         """The user stopped typing there; nothing to tell when they were not typing."""
+        if not self._typists:  # who says that they type, now and then, is few
+            return ()
         typist = self._typists.pop((conversation_id, user_id), None)
         return () if typist is None else (_stopped(typist, at),)
 
