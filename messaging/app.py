@@ -75,16 +75,22 @@ logger = logging.getLogger("messaging.app")
 class _Latest:
     """The last time that was told: many ask within one millisecond."""
 
-    milliseconds = 0
-    at = _EPOCH
+    __slots__ = ("at", "milliseconds")
+
+    def __init__(self) -> None:
+        self.milliseconds = 0
+        self.at = _EPOCH
+
+
+_latest = _Latest()
 
 
 def now() -> datetime:
     """The time: aware UTC, whole milliseconds."""
     milliseconds = time_ns() // 1_000_000
-    if milliseconds != _Latest.milliseconds:
-        _Latest.milliseconds, _Latest.at = milliseconds, _EPOCH + timedelta(milliseconds=milliseconds)
-    return _Latest.at
+    if milliseconds != _latest.milliseconds:
+        _latest.milliseconds, _latest.at = milliseconds, _EPOCH + timedelta(milliseconds=milliseconds)
+    return _latest.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

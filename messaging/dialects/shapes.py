@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from messaging.domain.models import (
     Attachment,
@@ -59,24 +59,32 @@ def person(profile: Profile) -> Payload:
 class _Last:
     """What was shown last: an ack and the event behind it show the same message, and many have one sender."""
 
-    sender: Profile | None = None
-    person: ClassVar[Payload] = {}
-    shown: ClassVar[Payload] = {}
-    of: tuple[Message | None, Profile | None, datetime | None] = (None, None, None)
+    __slots__ = ("message", "person", "profile", "read_at", "sender", "shown")
+
+    def __init__(self) -> None:
+        self.profile: Profile | None = None
+        self.person: Payload = {}
+        self.message: Message | None = None
+        self.sender: Profile | None = None
+        self.read_at: datetime | None = None
+        self.shown: Payload = {}
+
+
+_last = _Last()
 
 
 def message(stored: Message, sender: Profile, read_at: datetime | None = None) -> Payload:
     """A message; `read_at` is when somebody but its sender had first read it. Not to be changed."""
-    of = _Last.of
-    if of[0] is not stored or of[1] is not sender or of[2] is not read_at:
-        _Last.shown, _Last.of = _message(stored, sender, read_at), (stored, sender, read_at)
-    return _Last.shown
+    if _last.message is not stored or _last.sender is not sender or _last.read_at is not read_at:
+        _last.shown = _message(stored, sender, read_at)
+        _last.message, _last.sender, _last.read_at = stored, sender, read_at
+    return _last.shown
 
 
 def _sender(profile: Profile) -> Payload:
-    if profile is not _Last.sender:
-        _Last.sender, _Last.person = profile, person(profile)
-    return _Last.person
+    if profile is not _last.profile:
+        _last.profile, _last.person = profile, person(profile)
+    return _last.person
 
 
 def _message(stored: Message, sender: Profile, read_at: datetime | None) -> Payload:

@@ -88,27 +88,40 @@ def taken(tcp: asyncio.Transport) -> int:
 
 
 class _LastFrame:
-    """The frame that was built last: a fan-out writes the same text to one client after the other."""
+    """The frame that was built last: a fan-out writes the same text to one client after the other.
 
-    text = ""
-    frame = b"\x81\x00"
+    An object: what is set on a class makes Python forget what it knew of that class.
+    """
+
+    __slots__ = ("frame", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.frame = b"\x81\x00"
+
+
+_last = _LastFrame()
+_short_head = struct.Struct("!BB").pack
+_medium_head = struct.Struct("!BBH").pack
+_long_head = struct.Struct("!BBQ").pack
 
 
 def text_frame(text: str) -> bytes:
     """A text frame, unmasked and uncompressed."""
-    if text is not _LastFrame.text:
-        _LastFrame.frame = _frame(_TEXT, text.encode())
-        _LastFrame.text = text
-    return _LastFrame.frame
+    if text is _last.text:
+        return _last.frame
+    _last.text = text
+    frame = _last.frame = _frame(_TEXT, text.encode())
+    return frame
 
 
 def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
-        return bytes((first, size)) + payload
+        return _short_head(first, size) + payload
     if size < 65536:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
+        return _medium_head(first, 126, size) + payload
+    return _long_head(first, 127, size) + payload
 
 
 class _Deflate:
@@ -380,10 +393,11 @@ class Line(asyncio.Protocol):
 
     def send(self, data: str | bytes) -> None:
         """One message, text or binary, or a Ping; it is written at the end of this turn of the loop."""
-        frame = self._framed(data) if self._deflate or type(data) is not str else text_frame(data)
-        if not self._frames:
+        frame = text_frame(data) if type(data) is str and self._deflate is None else self._framed(data)
+        frames = self._frames
+        if not frames:
             self._turn_begins()
-        self._frames.append(frame)
+        frames.append(frame)
         self._size += len(frame)
         if self._size > _TURN_BYTES:
             self.flush()
