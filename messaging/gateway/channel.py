@@ -169,7 +169,10 @@ class Channel:
 
     def point(self, position: Position | None = None) -> Point:
         """Where those stand who have been told all up to here, or up to `position`."""
-        seq, rev = (self.last_seq, self.last_rev) if position is None else position
+        if position is None:
+            seq, rev = (self.next_seq or 1) - 1, (self.next_rev or 1) - 1
+        else:
+            seq, rev = position
         return point(self.conversation_id, self._mark, seq, rev)
 
     @property
@@ -228,9 +231,10 @@ class Channel:
     def receive(self, event: MessageSent) -> bool:
         """A message is known: tell it now, later, or not again, and then give False."""
         seq = event.message.seq
-        if self.next_seq is not None and seq == self.next_seq:
+        if seq == self.next_seq:
             self._advance(event)
-            self._flush()
+            if self._early:
+                self._flush()
             if self._early_changes:
                 self._flush_changes()
             if self._early_reads:
@@ -338,12 +342,15 @@ class Channel:
         self.joining.pop(session, None)
 
     def _advance(self, event: MessageSent) -> None:
-        self.next_seq = event.message.seq + 1
-        self._early.pop(event.message.seq, None)
+        seq = event.message.seq
+        self.next_seq = seq + 1
+        if self._early:
+            self._early.pop(seq, None)
         self._tell(self.watchers, event, self.point())
-        for joining in list(self.joining.values()):
-            self._to_joining(joining, event)
-            self._promote(joining)
+        if self.joining:
+            for joining in list(self.joining.values()):
+                self._to_joining(joining, event)
+                self._promote(joining)
         for follower in self.followers:
             follower.message_sent(event)
 

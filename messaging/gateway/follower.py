@@ -162,10 +162,11 @@ class Follower:
         for session in self.sessions:
             if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
                 session.catching_up.written(conversation_id, Position(event.message.seq))
-        if standing.returns(event.message.seq):
+        message = event.message
+        if standing.archived_at is not None and standing.returns(message.seq):
             self._returned(self, conversation_id)
-        if event.message.sender_id == self.user_id:
-            standing.own_sent = max(standing.own_sent, event.message.sender_seq)
+        if message.sender_id == self.user_id:
+            standing.own_sent = max(standing.own_sent, message.sender_seq)
         else:
             self.recount(conversation_id)
 

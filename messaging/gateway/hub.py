@@ -272,9 +272,8 @@ class Hub:
                 session.push(text)
             name = session.wire.dialect.name
             counts[name] = counts.get(name, 0) + len(texts)
-        message = isinstance(event, MessageSent)
         for dialect, count in counts.items():
-            self._metrics.delivered(dialect, count, message=message)
+            self._metrics.delivered(dialect, count, message=type(event) is MessageSent)
 
     def reads_until(self) -> int:
         """Up to when all reads have been told here, in milliseconds since 1970, as far as clocks agree."""
@@ -292,7 +291,8 @@ class Hub:
             return
         if not channel.receive(event):
             self._metrics.suppressed("bus")
-        self._fill_gap(channel)
+        if channel.gap:
+            self._fill_gap(channel)
 
     def _message_changed(self, event: MessageChange) -> None:
         channel = self.channels.get(event.conversation.id)

@@ -98,9 +98,11 @@ class Trail:
         self._points: dict[str, Point] = {}
         self._recent: list[Told] = []
 
-    def reach(self, here: Point) -> None:
-        """The client is being told all up to here."""
+    def reach(self, here: Point, reads: int = 0) -> None:
+        """The client is being told all up to here; and, by what is live, what others read up to then."""
         self._points[here.conversation_id] = here
+        if reads > self.reads:
+            self.read_up_to(reads)
 
     def raise_to(self, here: Point) -> None:
         """The same, unless it had been told more before."""
@@ -140,10 +142,9 @@ class Trail:
     @property
     def offset(self) -> str:
         """The client's whole offset."""
-        texts = [each.text for each in self._points.values()]
-        if self._recent:
-            texts += [each.text for each in self._recent]
-        return f"{self.tag}{self.reads}" + "".join(texts)
+        places = "".join([each.text for each in self._points.values()])
+        reads = "".join([each.text for each in self._recent]) if self._recent else ""
+        return f"{self.tag}{self.reads}{places}{reads}"
 
 
 @dataclass(frozen=True, slots=True)

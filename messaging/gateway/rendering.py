@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from messaging.domain.events import ConversationEvent, Event, MessagesRead, conversation_of
 from messaging.domain.models import Kind
-from messaging.gateway.offset import Point, Told, Trail, told
+from messaging.gateway.offset import Point, Told, told
 from messaging.gateway.transport import Wire
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Rendering:
         self._here = here
         self._pair = isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
-        self._ended: dict[tuple[Wire, str | None, str], list[str]] = {}
+        self._ended: dict[tuple[Wire, str], list[str]] = {}
         # What the last one was told, for the next, who is most often told the same.
         self._wire: Wire | None = None
         self._tag: str | None = None
@@ -52,41 +52,36 @@ class Rendering:
         """What is written to this session."""
         wire, tag, here, trail = session.wire, None, self._here, session.trail
         if here is not None and trail is not None:
-            trail.reach(here)
-            trail.read_up_to(self._reads)
+            trail.reach(here, self._reads)
             if self._read is not None:
                 trail.told(self._read)
-            if not trail.alone or trail.reads != self._reads:
+            if trail.reads == self._reads and trail.alone:
+                tag = trail.tag  # as all with this tag, who stand at this point and nowhere else
+            else:
                 return ended(wire, self._plain(session), trail.offset)
-            tag = trail.tag
-        if wire is not self._wire or tag != self._tag:
-            texts = self._plain(session) if tag is None or trail is None else self._ending(session, trail)
-            if self._pair and wire.dialect.names_partner:
-                return texts
-            self._wire, self._tag, self._shared = wire, tag, texts
-        return self._shared
+        if wire is self._wire and tag == self._tag:
+            return self._shared
+        texts = self._plain(session)
+        if self._pair and wire.dialect.names_partner:
+            return texts if tag is None or trail is None else ended(wire, texts, trail.offset)
+        if tag is not None and trail is not None:
+            texts = self._ended.get((wire, tag)) or ended(wire, texts, trail.offset)
+            self._ended[wire, tag] = texts
+        self._wire, self._tag, self._shared = wire, tag, texts
+        return texts
 
     def _plain(self, session: Session) -> list[str]:
         wire = session.wire
-        viewer = self._viewer(session)
+        viewer = session.user_id if self._pair and wire.dialect.names_partner else None
         texts = self._texts.get((wire, viewer))
         if texts is None:
             frames = wire.dialect.render(self._event, viewer)
             texts = self._texts[wire, viewer] = [wire.encode(frame) for frame in frames]
         return texts
 
-    def _ending(self, session: Session, trail: Trail) -> list[str]:
-        """The same for all with this tag, who stand at this point and nowhere else."""
-        key = (session.wire, self._viewer(session), trail.tag)
-        texts = self._ended.get(key)
-        if texts is None:
-            texts = self._ended[key] = ended(session.wire, self._plain(session), trail.offset)
-        return texts
-
-    def _viewer(self, session: Session) -> str | None:
-        return session.user_id if self._pair and session.wire.dialect.names_partner else None
-
 
 def ended(wire: Wire, texts: list[str], offset: str) -> list[str]:
     """The texts of one event, the last of which says where the client stands once it has them all."""
+    if len(texts) == 1:
+        return [wire.with_offset(texts[0], offset)]
     return [*texts[:-1], wire.with_offset(texts[-1], offset)] if texts else texts
