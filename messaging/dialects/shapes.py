@@ -14,6 +14,8 @@ from typing import Any
 
 from messaging.domain.models import (
     Attachment,
+    Author,
+    ContentType,
     ConversationView,
     Membership,
     MemberView,
@@ -28,6 +30,10 @@ from messaging.domain.pages import Views
 Payload = dict[str, Any]
 
 MAX_SHOWN_REACTORS = 50
+
+# Python computes an enumeration's `value` each time.
+_AUTHORS = {author: author.value for author in Author}
+_CONTENT_TYPES = {content_type: content_type.value for content_type in ContentType}
 
 
 @lru_cache(maxsize=1024)
@@ -94,12 +100,12 @@ def _message(stored: Message, sender: Profile, read_at: datetime | None) -> Payl
         "seq": stored.seq,
         "content": stored.content,
         "senderId": stored.sender_id,
-        "type": stored.author.value,
-        "contentType": stored.content_type.value,
+        "type": _AUTHORS[stored.author],
+        "contentType": _CONTENT_TYPES[stored.content_type],
         "isRead": read_at is not None,
         "createdAt": time(stored.created_at),
-        "attachments": [attachment(a) for a in stored.attachments],
-        "reactions": reactions(stored.reactions),
+        "attachments": [attachment(a) for a in stored.attachments] if stored.attachments else [],
+        "reactions": reactions(stored.reactions) if stored.reactions else [],
         "sender": _sender(sender),
     }
     if read_at is not None:

@@ -417,11 +417,13 @@ class Session:
                 # Going live would leave out what was missed, for good. It comes back, and tries again.
                 self.close(UNAVAILABLE)
             return
-        self._write_reply(entry, outcome.reply)
-        if isinstance(outcome.reply, Authenticated):
-            self._renew(outcome.reply.identity)
-        if isinstance(outcome.reply, Sent) and outcome.reply.repeated:
-            self._gateway.metrics.suppressed("sender")
+        reply = outcome.reply
+        self._write_reply(entry, reply)
+        if isinstance(reply, Sent):
+            if reply.repeated:
+                self._gateway.metrics.suppressed("sender")
+        elif isinstance(reply, Authenticated):
+            self._renew(reply.identity)
         self._gateway.publish(outcome.events)
         self._gateway.finished(self, entry.request, entry.started)
 
