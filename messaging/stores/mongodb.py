@@ -11,7 +11,6 @@ checked at the edge: nothing else of a client's ever stands in a filter.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,7 +40,7 @@ from messaging.domain.models import (
     Tail,
     User,
 )
-from messaging.stores.mongodb_append import Appender, ends_of, own_counts
+from messaging.stores.mongodb_append import Appender, ends_of, own_counts_of_each
 from messaging.stores.mongodb_arrivals import MongoArrivals
 from messaging.stores.mongodb_base import NotAReplicaSet, answering
 from messaging.stores.mongodb_changes import Changes
@@ -78,8 +77,8 @@ from messaging.stores.mongodb_uploads import UPLOAD_INDEXES, MongoUploads
 __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
-_COUNTS_TOGETHER: Final = 10
-"""How many counts are under way together: each takes a connection."""
+_COUNTED_TOGETHER: Final = 50
+"""Of how many users the messages are counted in one question."""
 
 
 class MongoStore(
@@ -282,7 +281,7 @@ class MongoStore(
 
     @answering
     async def memberships_of(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Membership]]:
-        """See `Store.memberships_of`. Four queries, and one for each user who is a member of anything."""
+        """See `Store.memberships_of`. Five queries, and one more for each fifty users."""
         return await self._memberships({"userId": {"$in": list(user_ids)}})
 
     @answering
@@ -320,12 +319,12 @@ class MongoStore(
         places: dict[str, list[str]] = {}
         for each in members:
             places.setdefault(each["userId"], []).append(each["conversationId"])
-        found: dict[str, Mapping[str, Stored]] = {}
         users = list(places)
-        for start in range(0, len(users), _COUNTS_TOGETHER):
-            some = users[start : start + _COUNTS_TOGETHER]
-            counts = [self._aggregate(own_counts(places[who], [who], "conversationId")) for who in some]
-            found.update(zip(some, await asyncio.gather(*counts), strict=True))
+        found: dict[str, dict[str, Stored]] = {user_id: {} for user_id in users}
+        for start in range(0, len(users), _COUNTED_TOGETHER):
+            some = {user_id: places[user_id] for user_id in users[start : start + _COUNTED_TOGETHER]}
+            for each in await self._aggregated(self._messages, own_counts_of_each(some)):
+                found[each["userId"]][each["_id"]] = each
         return found
 
     async def _aggregate(self, pipeline: Sequence[Document]) -> Mapping[str, Stored]:

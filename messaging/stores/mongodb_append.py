@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
@@ -86,6 +86,18 @@ def own_counts(conversation_ids: Sequence[str], sender_ids: Sequence[str], by: s
         {"$sort": {"conversationId": -1, "senderId": -1, "seq": -1}},
         {"$group": {"_id": f"${by}", "senderSeq": {"$first": "$senderSeq"}}},
     ]
+
+
+def own_counts_of_each(places: Mapping[str, Sequence[str]]) -> list[Document]:
+    """The pipeline that finds, for each of these users and by conversation, how many messages are their own.
+
+    Grouped by user and conversation in one, they would not be a DISTINCT_SCAN each.
+    """
+    first, *others = (
+        [*own_counts(where, [user_id], "conversationId"), {"$set": {"userId": {"$literal": user_id}}}]
+        for user_id, where in places.items()
+    )
+    return [*first, *({"$unionWith": {"coll": "messages", "pipeline": each}} for each in others)]
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from messaging.domain.errors import RoomNotFound, Unavailable
 from messaging.domain.models import Appended, ChangeKind, Message, Position, Profile, Role, Status
 from messaging.service.ports import Store
 from messaging.stores.mongodb import MongoStore, NotAReplicaSet
+from messaging.stores.mongodb_append import own_counts_of_each
 from tests.conftest import missing
 from tests.servers import MongoServer, program, with_database
 from tests.stores.build import change, conversation, draft, everything, mark, member, send, stored
@@ -518,3 +519,18 @@ async def test_every_query_goes_by_an_index_and_ends_by_distinct_scans(
     # Of 30 messages in each of 40 conversations, no query looks at more than one or two per conversation.
     looked_at = [each for each in used if each["op"] != "remove"]
     assert max(each.get("keysExamined", 0) for each in looked_at) <= 2 * 41
+
+
+async def test_what_each_of_many_users_wrote_is_counted_by_a_distinct_scan_of_its_own(
+    store: MongoStore, documents: Any
+) -> None:
+    users = ["alice", "bob", "$dora"]
+    await send(store, *(draft(sender_id=user_id) for user_id in users * 3))
+    pipeline = own_counts_of_each({user_id: ["c"] for user_id in users})
+    counted = {each["userId"]: each for each in documents["messages"].aggregate(pipeline)}
+    assert counted == {each: {"_id": "c", "userId": each, "senderSeq": 3} for each in users}
+    command = {"aggregate": "messages", "pipeline": pipeline, "cursor": {}}
+    plan = str(documents.command("explain", command, verbosity="executionStats"))
+    assert "COLLSCAN" not in plan
+    assert "IXSCAN" not in plan
+    assert plan.count("DISTINCT_SCAN") >= len(users)
