@@ -122,6 +122,10 @@ class _Lane:
     tried: bool = False
     unsure: bool = False  # whether some of it may have been stored by a try whose answer was lost
 
+    def senders_unknown_to(self, end: _End) -> set[str]:
+        """Those who wait and of whom it is not known how many messages they have here."""
+        return {draft.sender_id for _, draft in self.waiting if draft.sender_id not in end.sent}
+
     def number(self, end: _End) -> None:
         """Give each waiting draft the next place."""
         for _, draft in self.waiting:
@@ -159,7 +163,9 @@ class Batch:
                     continue
             unique = draft if draft.id not in taken else replace(draft, id=self._ids())
             taken.add(unique.id)
-            lane = self._lanes.setdefault(draft.conversation_id, _Lane(draft.conversation_id))
+            lane = self._lanes.get(draft.conversation_id)
+            if lane is None:
+                lane = self._lanes[draft.conversation_id] = _Lane(draft.conversation_id)
             lane.waiting.append((index, unique))
 
     @property
@@ -239,9 +245,9 @@ def _stored_for_good(reply: Document, documents: Sequence[Document]) -> int:
 
 def _fit_into_one_command(documents: Sequence[Document]) -> bool:
     """Whether documents are far from what one command may hold, whatever they hold beside their content."""
-    size = sum(
-        len(each["content"]) + _ATTACHMENT_BYTES * len(each.get("attachments", ())) for each in documents
-    )
+    characters = sum([len(each["content"]) for each in documents])
+    attachments = sum([len(each["attachments"]) for each in documents if "attachments" in each])
+    size = characters + _ATTACHMENT_BYTES * attachments
     return (size * _BYTES_PER_CHARACTER) + _DOCUMENT_BYTES * len(documents) < _COMMAND_BYTES
 
 
@@ -374,7 +380,8 @@ class Appender:
             await self._load_ends(batch, old)
         for lane in lanes:
             if lane.end is not None:
-                await self._load_senders(lane, lane.end)
+                if unknown := lane.senders_unknown_to(lane.end):
+                    await self._load_senders(lane.conversation_id, lane.end, unknown)
                 lane.number(lane.end)
 
     async def _load_ends(self, batch: Batch, lanes: Sequence[_Lane]) -> None:
@@ -414,13 +421,10 @@ class Appender:
             if lane.end is not None:
                 lane.end.seq = seqs.get(lane.conversation_id, 0)
 
-    async def _load_senders(self, lane: _Lane, end: _End) -> None:
-        unknown = {draft.sender_id for _, draft in lane.waiting}.difference(end.sent)
-        if not unknown:
-            return
+    async def _load_senders(self, conversation_id: str, end: _End, unknown: Collection[str]) -> None:
         end.sent.update(dict.fromkeys(unknown, 0))
         if end.seq:
-            pipeline = own_counts([lane.conversation_id], list(unknown), "senderId")
+            pipeline = own_counts([conversation_id], list(unknown), "senderId")
             cursor = await self._newest.aggregate(pipeline)
             end.sent.update({each["_id"]: each["senderSeq"] async for each in cursor})
 
