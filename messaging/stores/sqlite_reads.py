@@ -188,9 +188,11 @@ def ends(
 
 
 def highest_id(db: sqlite3.Connection) -> int:
-    """The highest id of a message; 0 where there is none."""
-    (highest,) = db.execute("SELECT max(id) FROM messages").fetchone()
-    return highest or 0
+    """No message has a higher id, nor had one when the text index passed it."""
+    (highest,) = db.execute(
+        "SELECT max(coalesce((SELECT max(id) FROM messages), 0), (SELECT up_to FROM indexed))"
+    ).fetchone()
+    return int(highest)
 
 
 def history_after(db: sqlite3.Connection, conversation_id: str, after: int, limit: int) -> Sequence[Message]:

@@ -273,6 +273,7 @@ MIGRATIONS = (
     _SEEN,
     search.UNINDEXED,
     own.SCHEMA,
+    search.INDEXED,
 )
 """Step n brings a database of version n to n + 1."""
 

@@ -6,11 +6,11 @@ messages without places (`detail=none`), and takes the words as they are: its to
 splits at the spaces.
 
 A message is stored now and indexed later, together with hundreds of others: FTS5 writes a piece of index
-for each transaction and merges the pieces, so that a few at a time cost it several times as much. What is not
-indexed yet is noted in `unindexed`, and each search looks through it, too: a message is found as soon as it
-is stored. It is noted in the transaction that stores it, and the note goes in the one that indexes it: so it
-is in one of both whenever the process may die. Edits and deletions see to the same by triggers, so that
-nobody who changes messages has to think of it.
+for each transaction and merges the pieces, so that a few at a time cost it several times as much. Ids rise:
+those that wait are the messages above the id in `indexed`, and those noted in `unindexed`, which came late or
+were edited. Each search looks through all that wait: a message is found as soon as it is stored. The id rises
+and the notes go in the transaction that indexes, so a message is in one of both whenever the process may die.
+Edits and deletions see to the same by triggers, so that nobody who changes messages has to think of it.
 
 The words of a prefix are many, and FTS5 joins all their messages before it gives the first. So the newest
 candidates are looked through first, without the prefix: what is frequent is among them. What is not is
@@ -23,6 +23,8 @@ import hashlib
 import itertools
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
 
 import orjson
 
@@ -61,6 +63,26 @@ CREATE TRIGGER search_gone AFTER DELETE ON messages BEGIN
 END;
 """
 
+INDEXED = """
+-- All messages up to this id are indexed, but for those in `unindexed`.
+CREATE TABLE indexed (up_to INTEGER NOT NULL);
+INSERT INTO indexed SELECT coalesce(max(id), 0) FROM messages;
+DROP TRIGGER search_changed;
+CREATE TRIGGER search_changed AFTER UPDATE OF content, deleted_at ON messages
+WHEN OLD.id <= (SELECT up_to FROM indexed) BEGIN
+    DELETE FROM search WHERE rowid = OLD.id;
+    DELETE FROM unindexed WHERE id = OLD.id;
+    INSERT INTO unindexed SELECT NEW.id WHERE NEW.deleted_at IS NULL;
+END;
+"""
+WAITING = """
+SELECT id, conversation_id, content FROM unindexed CROSS JOIN messages USING (id)
+UNION ALL
+SELECT id, conversation_id, content FROM messages
+WHERE id > (SELECT up_to FROM indexed) AND deleted_at IS NULL
+"""
+"""What is not indexed yet. Those that are noted have the lower ids."""
+
 TOGETHER = 250
 """How many messages are indexed together. More would save little, and each search looks through so many."""
 _TEXT = 100_000
@@ -78,42 +100,52 @@ def searchable(conversation_id: str, content: str) -> str:
     return " ".join([_place(conversation_id), *words_of(content)])
 
 
-def add(db: sqlite3.Connection, ids: Sequence[int]) -> None:
-    """New messages can be found from now on."""
-    for some in rows.portions([(message_id,) for message_id in ids]):
-        db.execute("INSERT OR FAIL INTO unindexed " + rows.values(some), rows.flat(some))
+def add(db: sqlite3.Connection, ids: Collection[int]) -> None:
+    """New messages can be found from now on. Need not be told of those with an id above all of before."""
+    db.execute(
+        """
+        INSERT INTO unindexed
+        SELECT value FROM json_each(?) WHERE value <= (SELECT up_to FROM indexed)
+        """,
+        (rows.json_list(ids),),
+    )
 
 
 def index(db: sqlite3.Connection, limit: int) -> int:
-    """Index up to so many messages, or fewer long ones; how many are left.
+    """Index up to so many messages, or fewer long ones; how many are left, at the most so many.
 
     They are read as one row, and written in one statement: for each row it would fight for Python's lock.
     """
-    (unindexed,) = db.execute(
-        """
-        SELECT json_group_array(json_array(id, conversation_id, content)) FROM (
-            SELECT id, conversation_id, content,
-                sum(length(content)) OVER (ORDER BY id) - length(content) AS before
-            FROM unindexed CROSS JOIN messages USING (id) ORDER BY id LIMIT ?
-        ) WHERE before < ?
-        """,
-        (limit, _TEXT),
+    (waiting,) = db.execute(
+        f"""
+        SELECT json_group_array(json_array(id, conversation_id, content))
+        FROM (SELECT * FROM ({WAITING}) ORDER BY id LIMIT ?)
+        """,  # noqa: S608  ours
+        (limit,),
     ).fetchone()
-    found = [
-        (message_id, searchable(where, content)) for message_id, where, content in orjson.loads(unindexed)
-    ]
+    texts = {
+        message_id: searchable(where, content)
+        for message_id, where, content in _not_too_much(orjson.loads(waiting))
+    }
     db.execute(
-        """
-        INSERT INTO search (rowid, words)
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
-        """,
-        (orjson.dumps(found).decode(),),
+        "INSERT INTO search (rowid, words) SELECT CAST(key AS INTEGER), value FROM json_each(?)",
+        (orjson.dumps(texts, option=orjson.OPT_NON_STR_KEYS).decode(),),
     )
-    db.execute(
-        "DELETE FROM unindexed WHERE id <= ?", (max((message_id for message_id, _ in found), default=0),)
-    )
-    (left,) = db.execute("SELECT count(*) FROM unindexed").fetchone()
+    last = max(texts, default=0)
+    db.execute("DELETE FROM unindexed WHERE id <= ?", (last,))
+    db.execute("UPDATE indexed SET up_to = ?1 WHERE up_to < ?1", (last,))
+    (left,) = db.execute(f"SELECT count(*) FROM (SELECT * FROM ({WAITING}) LIMIT ?)", (limit,)).fetchone()  # noqa: S608
     return int(left)
+
+
+def _not_too_much(texts: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The first of these ids, places and contents, with which those who write may have to wait."""
+    characters = 0
+    for text in texts:
+        if characters >= _TEXT:
+            return
+        yield text
+        characters += len(text[2])
 
 
 def find(
@@ -126,22 +158,22 @@ def find(
     ids = _among_newest(db, query, conversation_ids, end, limit)
     if ids is None:
         ids = _by_index(db, query, conversation_ids, end, limit)
-    ids = sorted([*ids, *_among_unindexed(db, query, conversation_ids, end)], reverse=True)[:limit]
+    ids = sorted([*ids, *_among_waiting(db, query, conversation_ids, end)], reverse=True)[:limit]
     return _messages(db, ids, conversation_ids)
 
 
-def _among_unindexed(
+def _among_waiting(
     db: sqlite3.Connection, query: Query, conversation_ids: Collection[str], end: int
 ) -> list[int]:
     """All that is found where the index does not know of it yet. Read as one row, as in `index`."""
-    (unindexed,) = db.execute(
-        """
-        SELECT json_group_array(json_array(id, content)) FROM unindexed CROSS JOIN messages USING (id)
+    (waiting,) = db.execute(
+        f"""
+        SELECT json_group_array(json_array(id, content)) FROM ({WAITING})
         WHERE id < ? AND conversation_id IN (SELECT value FROM json_each(?))
-        """,
+        """,  # noqa: S608  ours
         (end, rows.json_list(conversation_ids)),
     ).fetchone()
-    return [message_id for message_id, content in orjson.loads(unindexed) if query.fits(words_of(content))]
+    return [message_id for message_id, content in orjson.loads(waiting) if query.fits(words_of(content))]
 
 
 def _among_newest(
@@ -203,6 +235,7 @@ def _messages(
 # --- FTS5's language ---------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=10_000)
 def _place(conversation_id: str) -> str:
     """The word that stands for a conversation: no text has one with this sign."""
     return "¬" + hashlib.blake2b(conversation_id.encode(), digest_size=8).hexdigest()

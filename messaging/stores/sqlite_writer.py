@@ -34,7 +34,7 @@ class Writer(sqlite3.Connection):
         self.sent: dict[tuple[str, str], tuple[int, int]] = {}
         """The last `seq` and `sender_seq` of senders in conversations."""
         self.highest_id: int | None = None
-        """No message has a higher id."""
+        """No message has a higher id, nor had one when the text index passed it."""
         self._data_version = 0
 
     def watch_removals(self) -> None:
@@ -43,7 +43,7 @@ class Writer(sqlite3.Connection):
         self.executescript(_REMOVALS)
 
     def know(self, places: Collection[tuple[str, str]]) -> int:
-        """Find out what is unknown of these conversations and senders. An id that no message has passed.
+        """Find out what is unknown of these conversations and senders; `highest_id` as it is now.
 
         A conversation that does not exist stays unknown.
         """

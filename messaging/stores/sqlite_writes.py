@@ -300,7 +300,7 @@ def forget_notifications(db: sqlite3.Connection, made_before: datetime) -> None:
 def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
     batch = _Batch(db, drafts)
     outcomes = [batch.add(draft) for draft in drafts]
-    _insert(db, batch.new)
+    _insert(db, batch.new, above=batch.highest_id)
     if batch.hooks:
         db.executemany("INSERT INTO message_hooks VALUES (?, ?, ?, ?)", batch.hooks)
     return outcomes
@@ -308,13 +308,15 @@ def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientErr
 
 def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
     """Keep new messages, which can be found from now on."""
-    _insert(db, [rows.message_row(message) for message in messages])
+    _insert(db, [rows.message_row(message) for message in messages], above=reads.highest_id(db))
 
 
-def _insert(db: sqlite3.Connection, messages: Sequence[rows.MessageRow]) -> None:
+def _insert(db: sqlite3.Connection, messages: Sequence[rows.MessageRow], above: int) -> None:
+    """`above`: the highest id before."""
     for some in rows.portions(messages):
         db.execute(rows.INSERT_MESSAGES + rows.values(some), rows.flat(some))
-    search.add(db, [message_id for message_id, *_ in messages])
+    if late := [message_id for message_id, *_ in messages if message_id <= above]:
+        search.add(db, late)
 
 
 class _Batch:
@@ -325,9 +327,9 @@ class _Batch:
         self.hooks: list[tuple[str, int, int, str]] = []
         """Of which of them the webhook is to be told."""
         self._db = db
-        highest = db.know([(draft.conversation_id, draft.sender_id) for draft in drafts])
+        self.highest_id = db.know([(draft.conversation_id, draft.sender_id) for draft in drafts])
         self._first = reads.by_client_ids(db, {key for draft in drafts if (key := _key(draft)) is not None})
-        self._taken = _existing_ids(db, [draft.id for draft in drafts if draft.id <= highest])
+        self._taken = _existing_ids(db, [draft.id for draft in drafts if draft.id <= self.highest_id])
 
     def add(self, draft: Draft) -> Appended | ClientError:
         last = self._db.last.get(draft.conversation_id)

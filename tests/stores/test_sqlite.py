@@ -16,7 +16,7 @@ import pytest
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Position
-from messaging.stores import sqlite_forgetting, sqlite_reads, sqlite_writes
+from messaging.stores import sqlite_forgetting, sqlite_reads, sqlite_search, sqlite_writes
 from messaging.stores.sqlite import DatabaseRefused, SqliteStore
 from tests.servers import ROOT
 from tests.stores.build import T0, conversation, draft, everything, send
@@ -172,7 +172,9 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(path: Pat
         assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
         assert set(acknowledged) <= {message.id for message in messages}
         with closing(sqlite3.connect(path)) as db:  # each can be found, and once
-            found = db.execute("SELECT rowid FROM search UNION ALL SELECT id FROM unindexed").fetchall()
+            found = db.execute(
+                f"SELECT rowid FROM search UNION ALL SELECT id FROM ({sqlite_search.WAITING})"  # noqa: S608
+            ).fetchall()
         assert sorted(found) == sorted((message.id,) for message in messages)
     await store.close()
 

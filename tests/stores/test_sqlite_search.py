@@ -29,6 +29,7 @@ PLACES = st.sampled_from(["c", "d"])
 Step = tuple[str, Any, str]
 STEPS = st.one_of(
     st.tuples(st.just("append"), PLACES, WORDS),
+    st.tuples(st.sampled_from(["append below", "append above"]), PLACES, WORDS),
     st.tuples(st.just("edit"), st.integers(0, 30), WORDS),
     st.tuples(st.just("delete"), st.integers(0, 30), st.just("")),
     st.tuples(st.just("remove"), PLACES, st.just("")),
@@ -74,7 +75,14 @@ def found(
 
 def places_of(db: sqlite3.Connection) -> list[int]:
     """The ids of all messages that can be found, as often as they are kept for it."""
-    return sorted(row[0] for row in db.execute("SELECT rowid FROM search UNION ALL SELECT id FROM unindexed"))
+    both = f"SELECT rowid FROM search UNION ALL SELECT id FROM ({sqlite_search.WAITING})"  # noqa: S608
+    return sorted(row[0] for row in db.execute(both))
+
+
+def waiting(db: sqlite3.Connection) -> int:
+    """How many messages are not indexed yet."""
+    (count,) = db.execute(f"SELECT count(*) FROM ({sqlite_search.WAITING})").fetchone()  # noqa: S608
+    return int(count)
 
 
 def take(db: Writer, messages: dict[int, Message], step: Step) -> None:
@@ -84,6 +92,11 @@ def take(db: Writer, messages: dict[int, Message], step: Step) -> None:
         case ("append", where, content):
             message = appended(db, content, where)
             messages[message.id] = message
+        case ("append below" | "append above" as how, where, content):
+            ids = messages or {10**6}
+            number = min(ids) - 1 if how == "append below" else max(ids) + 1
+            (outcome,) = sqlite_writes.append(db, [draft(content, conversation_id=where, id=number)])
+            messages[number] = stored(outcome)
         case ("edit", number, content) if alive:
             message = edited(db, alive[number % len(alive)], content)
             messages[message.id] = message
@@ -149,6 +162,22 @@ def test_what_was_indexed_before_the_index_could_be_behind_is_found_and_can_be_c
         assert found(db, "changed") == [old.id]
 
 
+def test_what_was_noted_before_the_index_had_an_end_is_indexed_once(path: Path) -> None:
+    with sqlite_old.made_before(sqlite_search.INDEXED, path) as before:
+        sqlite_old.keep(before, [(1, "alice", "old words"), (2, "alice", "other words")])
+        before.execute(
+            "INSERT INTO search (rowid, words) VALUES (1, ?)", (sqlite_search.searchable("c", "old"),)
+        )
+        before.execute("INSERT INTO unindexed VALUES (2)")
+    with closing(sqlite_schema.connect_writer(str(path))) as db:
+        (new,) = map(stored, sqlite_writes.append(db, [draft("new words", id=3)]))
+        assert waiting(db) == 2
+        for _ in range(2):
+            assert places_of(db) == [1, 2, new.id]
+            assert found(db, "words") == [new.id, 2]
+            assert sqlite_search.index(db, 10) == 0
+
+
 def test_of_long_messages_fewer_are_indexed_together_and_never_none(db: Writer) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_search, "_TEXT", 50)
@@ -156,7 +185,8 @@ def test_of_long_messages_fewer_are_indexed_together_and_never_none(db: Writer) 
             appended(db, "word " * 20)
         for _ in range(20):
             appended(db, "0123456789")
-        assert [sqlite_search.index(db, 10) for _ in range(8)] == [22, 21, 20, 15, 10, 5, 0, 0]
+        told = [(sqlite_search.index(db, 10), waiting(db)) for _ in range(8)]
+        assert told == [(10, 22), (10, 21), (10, 20), (10, 15), (10, 10), (5, 5), (0, 0), (0, 0)]
 
 
 def test_no_search_goes_through_more_than_what_is_not_indexed(db: sqlite3.Connection) -> None:
@@ -168,7 +198,7 @@ def test_no_search_goes_through_more_than_what_is_not_indexed(db: sqlite3.Connec
     plans = [
         row["detail"]
         for one in statements
-        if "unindexed" in one and one.lstrip().startswith("SELECT")
+        if "indexed" in one and one.lstrip().startswith("SELECT")
         for row in db.execute(f"EXPLAIN QUERY PLAN {one}")
     ]
     assert "SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)" in plans
@@ -203,8 +233,7 @@ async def test_messages_are_indexed_when_there_are_enough_and_when_the_store_is_
 
 def unindexed(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
-        (count,) = db.execute("SELECT count(*) FROM unindexed").fetchone()
-    return int(count)
+        return waiting(db)
 
 
 async def until_unindexed(path: Path, count: int) -> None:
