@@ -31,6 +31,8 @@ MAX_KNOWN_READS = 256
 """How many of the last reads are known one by one, so that none is told twice."""
 MAX_HELD = 1_000
 """How many events wait for one joining session; more, and it reads them from the store."""
+MAX_TOLD = 200
+"""How many messages are at hand for those who note who was told; more are looked up in the store."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -134,6 +136,7 @@ class Channel:
         "next_seq",
         "noted_seq",
         "opened_at",
+        "told",
         "version",
         "watchers",
     )
@@ -144,6 +147,8 @@ class Channel:
         self.next_rev: int | None = None
         self.noted_seq = 0
         """Up to which seq it has been noted who was told; see `deliveries`."""
+        self.told: list[Message] = []
+        """What has been told since then, as far as it is at hand."""
         self.version: int | None = None
         """The last version of the conversation that was told here."""
         self.checked_version: int | None = None
@@ -346,6 +351,8 @@ class Channel:
         self.next_seq = seq + 1
         if self._early:
             self._early.pop(seq, None)
+        if len(self.told) < MAX_TOLD:
+            self.told.append(event.message)
         self._tell(self.watchers, event, self.point())
         if self.joining:
             for joining in list(self.joining.values()):

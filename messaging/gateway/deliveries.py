@@ -10,12 +10,12 @@ conversations nobody is asked, and what is known is kept more rarely.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from messaging.domain.errors import ClientError
 from messaging.domain.events import Event
-from messaging.domain.models import Conversation, Kind
+from messaging.domain.models import Conversation, Kind, Message
 from messaging.service.context import Context
 from messaging.service.delivering import delivered, pushes_deliveries
 from messaging.service.recent import Recent
@@ -47,15 +47,19 @@ class Deliveries:
         self._small: dict[str, dict[str, int]] = {}
         """What was answered, by conversation and user, and is not kept yet."""
         self._large: dict[str, dict[str, int]] = {}
+        self._told: dict[str, list[Message]] = {}
+        """What has been noted at this tick, by conversation: of that most is answered until the next one."""
+        self._told_before: dict[str, list[Message]] = {}
+        """The same of the tick before."""
         self._kept: Recent[tuple[str, str], int] = Recent(_REMEMBERED, _REMEMBERED_SECONDS)
 
     async def tick(self) -> None:
         """Note what was told since the last time, ask for it, and keep what was answered."""
         self._ticks += 1
         asked: dict[Session, None] = {}
+        self._told_before, self._told = self._told, {}
         for channel in list(self._hub.channels.values()):
             if channel.last_seq > channel.noted_seq:
-                channel.noted_seq = channel.last_seq
                 asked |= self._note(channel)
         for session in asked:
             session.ask()
@@ -83,9 +87,12 @@ class Deliveries:
 
     def _note(self, channel: Channel) -> dict[Session, None]:
         """What the watchers of a conversation have been written; those who are to be asked for it."""
+        channel.noted_seq = channel.last_seq
+        messages, channel.told = channel.told, []
         conversation = self._conversation(channel)
         if conversation is None or conversation.kind is Kind.ROOM:
             return {}
+        self._told[channel.conversation_id] = messages
         told = [session for session in channel.watchers if session.signed_in]
         for session in told:
             session.received[channel.conversation_id] = channel.last_seq
@@ -110,7 +117,7 @@ class Deliveries:
         for start in range(0, len(conversation_ids), _TOGETHER):
             chunk = {each: reached[each] for each in conversation_ids[start : start + _TOGETHER]}
             try:
-                self._publish(await delivered(self._ctx, chunk))
+                self._publish(await delivered(self._ctx, chunk, self._at_hand))
             except ClientError as error:
                 logger.warning("deliveries cannot be kept yet: %s", error.message)
                 self._put_back(chunk)
@@ -123,6 +130,12 @@ class Deliveries:
             else:
                 for place, seq in _places(chunk):
                     self._kept.put(place, seq)
+
+    def _at_hand(self, conversation_id: str, after: int, up_to: int) -> Sequence[Message] | None:
+        """The messages past `after` and up to `up_to`, where all of them were told here a moment ago."""
+        told = (*self._told_before.get(conversation_id, ()), *self._told.get(conversation_id, ()))
+        found = [message for message in told if after < message.seq <= up_to]
+        return found if len(found) == up_to - after else None
 
     def _put_back(self, reached: Mapping[str, Mapping[str, int]]) -> None:
         for (conversation_id, user_id), seq in _places(reached):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from messaging.domain.commands import Actor, ListReceipts
 from messaging.domain.errors import PermissionDenied
 from messaging.domain.events import Delivery, MessagesDelivered
-from messaging.domain.models import Conversation, Kind, Written
+from messaging.domain.models import Conversation, Kind, Message, Written
 from messaging.domain.permissions import Action, permit
 from messaging.domain.replies import ReceiptList
 from messaging.service.context import Context, Outcome
@@ -16,6 +16,9 @@ from messaging.service.messages import found_message, is_own
 
 _WINDOW = 200
 """How far below the furthest delivery messages are looked for, whose authors are told."""
+
+AtHand = Callable[[str, int, int], Sequence[Message] | None]
+"""The messages of a conversation past one seq and up to another; None where not all of them are known."""
 
 
 async def list_receipts(ctx: Context, actor: Actor, command: ListReceipts) -> Outcome:
@@ -36,19 +39,21 @@ async def list_receipts(ctx: Context, actor: Actor, command: ListReceipts) -> Ou
     )
 
 
-async def delivered(ctx: Context, reached: Mapping[str, Mapping[str, int]]) -> list[MessagesDelivered]:
+async def delivered(
+    ctx: Context, reached: Mapping[str, Mapping[str, int]], at_hand: AtHand
+) -> list[MessagesDelivered]:
     """Keep up to which seq of which conversations users have received; what authors are told of it.
 
-    Three calls to the store, however many conversations and users there are. Nobody is told in conversations
-    with too many members for receipts.
+    Three calls to the store at the most, however many conversations and users there are; what `at_hand`
+    knows is not looked up. Nobody is told in conversations with too many members for receipts.
     """
     raised = await ctx.store.mark_delivered(reached, at=ctx.clock())
-    conversations = await ctx.store.conversations_among(raised) if raised else {}
+    conversations = await ctx.seats.conversations(raised)
     pushed = [
         each for each in raised if each in conversations and pushes_deliveries(ctx, conversations[each])
     ]
     stretches = {each: _stretch(raised[each], reached[each]) for each in pushed}
-    written = await ctx.store.authors(stretches) if stretches else {}
+    written = await _written(ctx, stretches, at_hand)
     told: list[MessagesDelivered] = []
     for conversation_id, messages in written.items():
         by_author: dict[str, list[Delivery]] = {}
@@ -60,6 +65,23 @@ async def delivered(ctx: Context, reached: Mapping[str, Mapping[str, int]]) -> l
             for author, each in by_author.items()
         ]
     return told
+
+
+async def _written(
+    ctx: Context, stretches: Mapping[str, tuple[int, int]], at_hand: AtHand
+) -> Mapping[str, Sequence[Written | Message]]:
+    """Whose messages are in these stretches, by conversation and in their order."""
+    written: dict[str, Sequence[Written | Message]] = {}
+    unknown: dict[str, tuple[int, int]] = {}
+    for conversation_id, (after, up_to) in stretches.items():
+        messages = at_hand(conversation_id, after, up_to)
+        if messages is None:
+            unknown[conversation_id] = after, up_to
+        else:
+            written[conversation_id] = messages
+    if unknown:
+        written.update(await ctx.store.authors(unknown))
+    return written
 
 
 def _stretch(before: Mapping[str, int], cursors: Mapping[str, int]) -> tuple[int, int]:
@@ -74,11 +96,11 @@ def pushes_deliveries(ctx: Context, conversation: Conversation) -> bool:
 
 
 def _deliveries(
-    messages: Sequence[Written], before: Mapping[str, int], cursors: Mapping[str, int]
+    messages: Sequence[Written | Message], before: Mapping[str, int], cursors: Mapping[str, int]
 ) -> Iterator[tuple[str, Delivery]]:
     """For each user, the last newly received message of each other author."""
     for user_id, seq in before.items():
-        last: dict[str, Written] = {}
+        last: dict[str, Written | Message] = {}
         for message in messages:
             if seq < message.seq <= cursors[user_id] and message.sender_id != user_id:
                 last[message.sender_id] = message

@@ -89,6 +89,19 @@ class Seats:
                 self._conversations.put(conversation_id, known, since)
         return known
 
+    async def conversations(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
+        """Those of them that there are, by their ids; asked for in one call where they are not known."""
+        known = {each: self._conversations.get(each) for each in conversation_ids}
+        unknown = [each for each, conversation in known.items() if conversation is None]
+        if unknown:
+            age, since = self._conversations.age, time.monotonic()
+            found = await self._store.conversations_among(unknown)
+            known |= found
+            if age == self._conversations.age:
+                for conversation in found.values():
+                    self._conversations.put(conversation.id, conversation, since)
+        return {each: conversation for each, conversation in known.items() if conversation is not None}
+
     def note(self, event: Announcement) -> None:
         """Forget what an event says is no longer so."""
         match event:

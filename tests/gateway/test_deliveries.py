@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from messaging.domain.commands import ListReceipts, PutConversation
 from messaging.domain.errors import MessageNotFound, PermissionDenied, Unavailable
-from messaging.domain.models import Kind
+from messaging.domain.models import Conversation, Kind, Written
 from messaging.domain.replies import ReceiptList
+from messaging.gateway import channel
 from messaging.gateway import deliveries as module
 from messaging.service.policy import Policy
 from messaging.stores.sqlite import SqliteStore
@@ -154,6 +156,68 @@ async def test_only_who_wrote_a_message_and_services_see_whom_it_has_reached(hou
     reply = (await house.one.gateway.perform(service(), command)).reply
     assert isinstance(reply, ReceiptList)
     assert (reply.receipts, reply.next) == ((), "alice")
+
+
+class Asked(SqliteStore):
+    """A store that counts what it is asked about messages and conversations."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.questions: list[str] = []
+
+    async def authors(self, stretches: Mapping[str, tuple[int, int]]) -> Mapping[str, Sequence[Written]]:
+        self.questions.append("authors")
+        return await super().authors(stretches)
+
+    async def conversations_among(self, conversation_ids: Collection[str]) -> Mapping[str, Conversation]:
+        self.questions.append("conversations")
+        return await super().conversations_among(conversation_ids)
+
+
+async def test_whose_messages_were_told_here_a_moment_ago_is_not_asked_of_the_store() -> None:
+    store = Asked()
+    async with built(store=store) as house:
+        await group(house.one, "alice", "bob")
+        alice, bob = await house.one.connect("alice"), await house.one.connect("bob")
+        await alice.join("1")
+        await bob.join("1")
+        store.questions.clear()
+        for seq in (1, 2, 3):
+            await alice.say("1")
+            await until(partial(_has_heard, bob, seq))
+            await ticks(house)
+        assert delivered(alice) == [("bob", 1), ("bob", 2), ("bob", 3)]
+        assert store.questions == []
+
+
+async def test_what_is_no_longer_at_hand_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MAX_TOLD", 2)
+    store = Asked()
+    async with built(store=store) as house:
+        await group(house.one, "alice", "bob")
+        alice, bob = await house.one.connect("alice"), await house.one.connect("bob")
+        await alice.join("1")
+        await bob.join("1")
+        for _ in range(3):
+            await alice.say("1")
+        await until(partial(_has_heard, bob, 3))
+        store.questions.clear()
+        await ticks(house)
+        assert delivered(alice) == [("bob", 3)]
+        assert store.questions == ["authors"]
+        bob.answers = False
+        await alice.say("1")
+        await until(partial(_has_heard, bob, 4))
+        await ticks(house, 4)
+        bob.answers = True
+        await bob.call("list-conversations")
+        await ticks(house)
+        assert delivered(alice) == [("bob", 3), ("bob", 4)]
+        assert store.questions.count("authors") == 2
+
+
+def _has_heard(client: Client, seq: int) -> bool:
+    return client.messages[-1:] == [seq]
 
 
 class Away(SqliteStore):
