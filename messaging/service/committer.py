@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from messaging.domain.errors import Unavailable
@@ -40,6 +41,8 @@ BURST_SECONDS = 0.0003
 """How long the first of those who send again waits for the others, at the most."""
 MAX_SKIPPED = 64
 """For how many writes nobody is waited for, at the most."""
+TOLD_AT_ONCE = 8
+"""How many hear in one turn of the loop what became of theirs, at the least; of many it is a quarter."""
 
 Then = Callable[[Appended | Exception], None]
 """Hears what became of a draft."""
@@ -68,6 +71,8 @@ class Committer:
         self._skip = self._skipped = 0
         self._expected = 0
         """How many may be about to send again, after a write that nobody waited behind."""
+        self._untold: deque[tuple[tuple[Draft, Then], Appended | Exception]] = deque()
+        """What became of drafts, in the order in which it came about."""
 
     def append(self, draft: Draft, then: Then) -> None:
         """Queue a draft. `then` hears once of its durable message, or of the ClientError; never at once."""
@@ -81,13 +86,12 @@ class Committer:
 
     async def close(self) -> None:
         """Return when all that was queued is written, or has failed, and was told."""
-        while self._waiting or self._writes or self._beginning is not None:
+        while self._waiting or self._writes or self._beginning is not None or self._untold:
             if self._writes:
                 await asyncio.wait(list(self._writes))
             await asyncio.sleep(0)
         if self._patience is not None:
             self._patience.cancel()
-        await asyncio.sleep(0)  # what is told is told in the turn after
 
     def _begin_when_all_came(self, until: float) -> None:
         """Begin as soon as all who are expected have come, and at `until` (time.monotonic) in any case."""
@@ -144,8 +148,7 @@ class Committer:
             outcomes = await self._store.append([draft for draft, _ in batch])
         except Exception as error:  # noqa: BLE001  those who wait are told
             outcomes = [error] * len(batch)
-        # Told in the next turn, so that the store is given the next write before.
-        loop.call_soon(_tell, batch, outcomes)
+        self._tell(batch, outcomes)
         if away := next((each for each in outcomes if isinstance(each, Unavailable)), None):
             self._give_up_waiting(away)
         task = asyncio.current_task()
@@ -187,7 +190,29 @@ class Committer:
         """Who came while a write failed has waited as long as one may take: they hear it now, not after a
         second one has failed."""
         late, self._waiting = self._waiting, []
-        asyncio.get_running_loop().call_soon(_tell, late, [error] * len(late))
+        self._tell(late, [error] * len(late))
+
+    def _tell(self, batch: Batch, outcomes: Sequence[Appended | Exception]) -> None:
+        """Tell what became of a batch, from the next turn on: so the store is given the next write before."""
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+        self._untold.extend(zip(batch, outcomes, strict=True))
+
+    def _tell_some(self) -> None:
+        """Tell some of it, and what follows in the same conversation: that is one write to each client."""
+        left = len(self._untold) - max(TOLD_AT_ONCE, len(self._untold) // 4)
+        conversation_id = None
+        while self._untold:
+            (draft, then), outcome = self._untold[0]
+            if len(self._untold) <= left and draft.conversation_id != conversation_id:
+                asyncio.get_running_loop().call_soon(self._tell_some)
+                return
+            self._untold.popleft()
+            conversation_id = draft.conversation_id
+            try:
+                then(outcome)
+            except Exception:  # the others must hear of theirs all the same
+                logger.exception("what became of a message could not be told")
 
 
 class _Moment:
@@ -203,11 +228,3 @@ class _Moment:
         """One more came; whether all have."""
         self._missing -= 1
         return self._missing <= 0
-
-
-def _tell(batch: Batch, outcomes: Sequence[Appended | Exception]) -> None:
-    for (_, then), outcome in zip(batch, outcomes, strict=True):
-        try:
-            then(outcome)
-        except Exception:  # the others must hear of theirs all the same
-            logger.exception("what became of a message could not be told")

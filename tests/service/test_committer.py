@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from itertools import groupby
 
 import pytest
 
@@ -178,3 +179,77 @@ async def test_while_the_store_is_away_nobody_waits_for_more_than_one_write(stor
     told.give(committer, "3")
     await committer.close()
     assert isinstance(told[-1][1], Appended)
+
+
+async def test_many_hear_what_became_of_theirs_in_a_few_turns_and_those_of_a_conversation_in_one(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 2)
+    committer, turns = Committer(store), Turns()
+    store.gate.clear()
+    for number, where in enumerate("cddddefg"):
+        committer.append(draft(str(number), conversation_id=where), partial(turns.told, str(number)))
+    await until(lambda: len(store.batches) == 1)
+    store.gate.set()
+    await committer.close()
+    # The second of two is of a conversation of which more follow; a quarter of the rest is less than two.
+    assert turns.by_turn() == ["01234", "56", "7"]
+
+
+async def test_of_very_many_a_quarter_hears_in_one_turn(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 1)
+    committer, turns = Committer(store), Turns()
+    store.gate.clear()
+    for number in range(16):
+        committer.append(
+            draft(f"{number:x}", conversation_id="cdefg"[number % 5]), partial(turns.told, f"{number:x}")
+        )
+    await until(lambda: len(store.batches) == 1)
+    store.gate.set()
+    await committer.close()
+    assert [len(each) for each in turns.by_turn()][:4] == [4, 3, 2, 1]
+    assert "".join(turns.by_turn()) == "0123456789abcdef"
+
+
+async def test_who_hears_late_of_one_write_hears_before_those_of_the_next(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 1)
+    committer, told = Committer(store), Outcomes()
+    store.gate.clear()
+    for where in "cdefg":
+        told.give(committer, f"first {where}", where)
+    await until(lambda: len(store.batches) == 1)
+    for where in "gc":
+        told.give(committer, f"second {where}", where)
+    store.gate.set()
+    await committer.close()
+    assert [content for content, _ in told] == [
+        *(f"first {where}" for where in "cdefg"),
+        "second g",
+        "second c",
+    ]
+
+
+class Turns:
+    """In which turns of the loop something was told."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._told: list[tuple[int, str]] = []
+
+    def told(self, content: str, _: Appended | Exception) -> None:
+        """Take what is told in this turn."""
+        if not self._told or self._told[-1][0] != self._turn:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._told.append((self._turn, content))
+
+    def _next(self) -> None:
+        self._turn += 1
+
+    def by_turn(self) -> list[str]:
+        """What was told in each turn in which something was."""
+        turns = groupby(self._told, key=lambda each: each[0])
+        return ["".join(content for _, content in told) for _, told in turns]
