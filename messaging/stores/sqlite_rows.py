@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import orjson
@@ -42,6 +43,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=1_000)  # messages of a moment have the same time
 def milliseconds(time: datetime) -> int:
     """A time as it is stored."""
     return (time - _EPOCH) // _MILLISECOND
@@ -197,10 +199,19 @@ def message_of(row: sqlite3.Row) -> Message:
 def message_row(message: Message, anchor: bool = True) -> MessageRow:
     """A new message's values. `anchor`: whether it is to be found by its sender (`sqlite_own`)."""
     return (
-        *(message.id, message.conversation_id, message.seq, message.sender_id, message.sender_seq),
-        *(message.author.value, message.content_type.value, message.content),
+        message.id,
+        message.conversation_id,
+        message.seq,
+        message.sender_id,
+        message.sender_seq,
+        message.author.value,
+        message.content_type.value,
+        message.content,
         json_of(message.attachments),
-        *(message.reply_to, message.client_message_id, message.device, milliseconds(message.created_at)),
+        message.reply_to,
+        message.client_message_id,
+        message.device,
+        milliseconds(message.created_at),
         anchor,
     )
 
@@ -215,10 +226,9 @@ INSERT_MESSAGES = """
 would undo this statement alone."""
 
 
-def json_of(values: Iterable[Attachment | Reaction]) -> str | None:
+def json_of(values: Collection[Attachment | Reaction]) -> str | None:
     """What a message has several of, as it is stored."""
-    listed = [asdict(value) for value in values]
-    return orjson.dumps(listed).decode() if listed else None
+    return orjson.dumps([asdict(value) for value in values]).decode() if values else None
 
 
 def change_of(row: sqlite3.Row) -> Change:

@@ -12,6 +12,9 @@ from messaging.stores import sqlite_reads as reads
 MAX_KNOWN: Final = 20_000
 """About how many senders in conversations are known, at the most: a few megabytes."""
 
+UNKNOWN: Final = -1
+"""Lower than any id."""
+
 _REMOVALS: Final = """
 CREATE TEMP TRIGGER message_removed AFTER DELETE ON main.messages BEGIN SELECT forget(); END;
 CREATE TEMP TRIGGER conversation_removed AFTER DELETE ON main.conversations BEGIN SELECT forget(); END;
@@ -33,7 +36,7 @@ class Writer(sqlite3.Connection):
         """The last `seq` of conversations."""
         self.sent: dict[tuple[str, str], tuple[int, int]] = {}
         """The last `seq` and `sender_seq` of senders in conversations."""
-        self.highest_id: int | None = None
+        self.highest_id = UNKNOWN
         """No message has a higher id, nor had one when the text index passed it."""
         self._data_version = 0
 
@@ -51,19 +54,20 @@ class Writer(sqlite3.Connection):
         if data_version != self._data_version or len(self.sent) > MAX_KNOWN:
             self.forget()
             self._data_version = data_version
-        if unknown := {place for place in places if place not in self.sent}:
+        if unknown := set(places).difference(self.sent):
             last, sent = reads.ends(self, unknown)
             self.last |= last
             self.sent |= sent
-        if self.highest_id is None:
+        if self.highest_id == UNKNOWN:
             self.highest_id = reads.highest_id(self)
         return self.highest_id
 
     def note(self, message: Message) -> None:
-        """A message is added by the transaction under way."""
+        """A message is added by the transaction under way, and where it belongs is known."""
         self.last[message.conversation_id] = message.seq
         self.sent[message.conversation_id, message.sender_id] = message.seq, message.sender_seq
-        self.highest_id = max(self.highest_id or 0, message.id)
+        if message.id > self.highest_id:
+            self.highest_id = message.id
 
     def rollback(self) -> None:
         """Undo the transaction under way, if there is one."""
@@ -74,4 +78,4 @@ class Writer(sqlite3.Connection):
         """Know nothing."""
         self.last.clear()
         self.sent.clear()
-        self.highest_id = None
+        self.highest_id = UNKNOWN

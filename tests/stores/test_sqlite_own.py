@@ -62,7 +62,7 @@ def assert_right(db: Writer, own: Own, sender: str) -> None:
             assert told == [seq for seq in places if seq > after][:limit]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps=st.lists(STEPS, max_size=12))
 def test_own_messages_are_those_that_are_there(steps: list[tuple[str, int]]) -> None:
     with closing(sqlite_schema.connect_writer(sqlite_schema.MEMORY)) as db:
