@@ -27,7 +27,7 @@ from messaging.service.ports import Store
 
 MAX_BATCH = 500
 """How many messages go into one write, at the most."""
-MAX_WRITES = 3
+MAX_WRITES = 4
 """How many writes are under way together, at the most."""
 ENOUGH = 8
 """For each write that is under way, so many drafts must wait for another one to begin beside it."""
