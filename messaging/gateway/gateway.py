@@ -320,6 +320,9 @@ class Gateway:
             self._bus.publish(told)
 
     def _announce(self, event: Announcement) -> None:
+        if type(event) is MessageSent:  # the first of many, on the way of every message
+            self.hub.announce(event)
+            return
         match event:
             case UserSentAway():
                 self.sending_away.heard(event)

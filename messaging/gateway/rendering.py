@@ -24,7 +24,6 @@ class Rendering:
         "_ended",
         "_event",
         "_here",
-        "_pair",
         "_read",
         "_reads",
         "_shared",
@@ -40,7 +39,6 @@ class Rendering:
         if here is not None and isinstance(event, MessagesRead):
             self._read = told(event.conversation.id, event.reader.id, event.cursor, event.at)
         self._here = here
-        self._pair = isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
         self._ended: dict[tuple[Wire, str], list[str]] = {}
         # What the last one was told, for the next, who is most often told the same.
@@ -62,7 +60,7 @@ class Rendering:
         if wire is self._wire and tag == self._tag:
             return self._shared
         texts = self._plain(session)
-        if self._pair and wire.dialect.names_partner:
+        if wire.dialect.names_partner and self._pair:
             return texts if tag is None or trail is None else ended(wire, texts, trail.offset)
         if tag is not None and trail is not None:
             texts = self._ended.get((wire, tag)) or ended(wire, texts, trail.offset)
@@ -70,9 +68,15 @@ class Rendering:
         self._wire, self._tag, self._shared = wire, tag, texts
         return texts
 
+    @property
+    def _pair(self) -> bool:
+        """Whether it happened in a direct conversation."""
+        event = self._event
+        return isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
+
     def _plain(self, session: Session) -> list[str]:
         wire = session.wire
-        viewer = session.user_id if self._pair and wire.dialect.names_partner else None
+        viewer = session.user_id if wire.dialect.names_partner and self._pair else None
         texts = self._texts.get((wire, viewer))
         if texts is None:
             frames = wire.dialect.render(self._event, viewer)

@@ -379,14 +379,15 @@ class Session:
         command = request.command
         if type(command) is not SendMessage or self._gateway.around is not None or not self._is_good:
             return False
-        if self._in_flight and not self._may_join(command):
+        in_flight = self._in_flight
+        if in_flight and not self._may_join(command):
             return False
         if self.wire.dialect.writes_need_join and command.conversation_id not in self.watched:
             return False
         entry = _InFlight(request, ref, time.monotonic(), self._answer_finished)
         if not send_at_once(self._gateway.ctx, self.actor, command, entry.end):
             return False
-        self._in_flight.append(entry)
+        in_flight.append(entry)
         return True
 
     @property
@@ -405,9 +406,11 @@ class Session:
 
     def _answer_finished(self) -> None:
         """Answer, in the order of arrival, the commands whose end has come."""
-        while self._in_flight and (outcome := self._in_flight[0].outcome) is not None:
-            self._answer(self._in_flight.popleft(), outcome)
-        self._notify()
+        in_flight = self._in_flight
+        while in_flight and (outcome := in_flight[0].outcome) is not None:
+            self._answer(in_flight.popleft(), outcome)
+        if self._change is not None:
+            self._notify()
 
     def _answer(self, entry: _InFlight, outcome: Outcome | BaseException) -> None:
         if not isinstance(outcome, Outcome):

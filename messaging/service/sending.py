@@ -314,16 +314,16 @@ class _Sending:
             self.then(outcome)
 
     def _outcome(self, appended: Appended) -> Outcome:
-        message = appended.message
-        view = MessageView(message=message, sender=self.sender)
-        reply = Sent(conversation=self.conversation, view=view, repeated=appended.repeated)
+        ctx, conversation, sender, message = self.ctx, self.conversation, self.sender, appended.message
+        view = MessageView(message=message, sender=sender)
+        reply = Sent(conversation=conversation, view=view, repeated=appended.repeated)
         if appended.repeated:
-            uncount_send(self.ctx, self.actor)
+            uncount_send(ctx, self.actor)
             return Outcome(reply=reply)
-        self.ctx.hooks.kept()
-        sent = MessageSent(conversation=self.conversation, message=message, sender=self.sender)
-        stopped = self.ctx.typists.stop(self.conversation.id, self.sender.id, message.created_at)
-        begins = message.seq == 1 or _is_left(self.conversation)
+        ctx.hooks.kept()
+        sent = MessageSent(conversation=conversation, message=message, sender=sender)
+        stopped = ctx.typists.stop(conversation.id, sender.id, message.created_at)
+        begins = message.seq == 1 or _is_left(conversation)
         began = self._began(view) if begins else ()
         return Outcome(reply=reply, events=(*began, sent, *stopped))
 

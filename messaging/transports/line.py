@@ -398,8 +398,8 @@ class Line(asyncio.Protocol):
         if not frames:
             self._turn_begins()
         frames.append(frame)
-        self._size += len(frame)
-        if self._size > _TURN_BYTES:
+        self._size = size = self._size + len(frame)
+        if size > _TURN_BYTES:
             self.flush()
 
     def send_all(self, messages: Iterable[str | bytes]) -> None:
@@ -410,10 +410,11 @@ class Line(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write out now what was sent in this turn."""
-        frames, self._frames, self._size = self._frames, [], 0
-        if not frames or self._gone or self._tcp.is_closing():
+        frames, tcp = self._frames, self._tcp
+        self._frames, self._size = [], 0
+        if not frames or self._gone or tcp.is_closing():
             return
-        self._tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if self._writing_paused:
             self.when_full()
 

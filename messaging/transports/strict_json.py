@@ -55,12 +55,13 @@ def _is_plain(value: Any) -> bool:
         kind = type(part)
         if kind is dict:
             for inner in part.values():
-                if type(inner) is dict:
+                kind = type(inner)
+                if kind is dict:
                     if not all(map(_is_small, inner.values())):
                         return False
-                elif not _is_small(inner):
+                elif kind is not str and not _is_small(inner):
                     return False
-        elif not _is_small(part):
+        elif kind is not str and not _is_small(part):
             return False
     return True
 
