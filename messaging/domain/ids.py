@@ -28,6 +28,7 @@ _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _PROCESS_BITS = 5
 _COUNT_BITS = 7
+_COUNT_MASK = (1 << _COUNT_BITS) - 1
 
 _DIRECT_PREFIX = "dm:"
 _ROOM_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -147,6 +148,6 @@ class IdSource:
         at = at or self._clock()
         if at is not self._at:
             self._at, self._milliseconds = at, (at - _EPOCH) // _MILLISECOND
-        self._last = max(self._last + 1, self._milliseconds << _COUNT_BITS)
-        time, count = self._last >> _COUNT_BITS, self._last & ((1 << _COUNT_BITS) - 1)
-        return ((time << _PROCESS_BITS | self._process) << _COUNT_BITS) | count
+        self._last = last = max(self._last + 1, self._milliseconds << _COUNT_BITS)
+        count = last & _COUNT_MASK
+        return (last - count << _PROCESS_BITS) | self._process << _COUNT_BITS | count

@@ -376,8 +376,8 @@ class Session:
     def _begin_at_once(self, request: Request, ref: object | None) -> bool:
         """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
         hand; False: it has to be carried out like any other command."""
-        command = request.command
-        if type(command) is not SendMessage or self._gateway.around is not None or not self._is_good:
+        command, gateway = request.command, self._gateway
+        if type(command) is not SendMessage or gateway.around is not None or not self._is_good:
             return False
         in_flight = self._in_flight
         if in_flight and not self._may_join(command):
@@ -385,7 +385,7 @@ class Session:
         if self.wire.dialect.writes_need_join and command.conversation_id not in self.watched:
             return False
         entry = _InFlight(request, ref, time.monotonic(), self._answer_finished)
-        if not send_at_once(self._gateway.ctx, self.actor, command, entry.end):
+        if not send_at_once(gateway.ctx, self.actor, command, entry.end):
             return False
         in_flight.append(entry)
         return True
@@ -393,8 +393,9 @@ class Session:
     @property
     def _is_good(self) -> bool:
         """Whether the client may do anything; where this says no, carrying a command out says why."""
-        revoked = self._gateway.ctx.revocations.revoked(self.actor.identity)
-        return not (revoked or self._sent_away) and self._sign_in.good
+        if self._sent_away or self._gateway.ctx.revocations.revoked(self.actor.identity):
+            return False
+        return self._sign_in.good
 
     def _may_join(self, command: Command | None) -> bool:
         if len(self._in_flight) >= MAX_IN_FLIGHT:
