@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 from messaging.domain.errors import ClientError
@@ -57,6 +58,8 @@ from messaging.service.ports import Bus
 _SIGNALS = (TypingChanged, PresenceChanged)
 """What is not told to clients that are behind."""
 _RETRY_SECONDS = 1.0
+_RECKONED_SECONDS = 0.1
+"""So long, what was reckoned from the time is taken as it is: a little less than could be said is said."""
 _LATE = timedelta(seconds=10)
 """How much later than it was made a read may be told, clocks aside; those from before that have been."""
 
@@ -72,7 +75,7 @@ class Hub:
         self._metrics = metrics
         self._tasks = tasks
         self._reads_until = 0
-        self._reads_at: datetime | None = None
+        self._reckoned_at = float("-inf")
         self.channels: dict[str, Channel] = {}
         self.followers: dict[str, Follower] = {}
         self._comparison = Comparison(ctx, self.channels, self.followers, self.announce, metrics)
@@ -277,9 +280,10 @@ class Hub:
 
     def reads_until(self) -> int:
         """Up to when all reads have been told here, in milliseconds since 1970, as far as clocks agree."""
-        now = self._ctx.clock()
-        if now is not self._reads_at:  # many are told within one millisecond
-            self._reads_until, self._reads_at = max(self._reads_until, milliseconds(now - _LATE)), now
+        now = time.monotonic()
+        if now - self._reckoned_at >= _RECKONED_SECONDS:
+            self._reckoned_at = now
+            self._reads_until = max(self._reads_until, milliseconds(self._ctx.clock() - _LATE))
         return self._reads_until
 
     def _tell_follower(self, follower: Follower, event: Event) -> None:

@@ -23,6 +23,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
+from messaging.domain.values import dataclass as value
+
 TAGS = ("a", "b")
 _MARK_BYTES = 6
 _READER_MARK_BYTES = 5
@@ -54,7 +56,8 @@ class Reached(NamedTuple):
     rev: int
 
 
-class Point(NamedTuple):
+@value(frozen=True, slots=True)
+class Point:
     """A place in one conversation, and how it stands in an offset."""
 
     conversation_id: str

@@ -16,6 +16,7 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from messaging.dialects.base import Answer, Frame, Hears, Request
@@ -377,7 +378,10 @@ class Session:
         """Begin a send in the turn in which it came, without a task of its own, where all that it needs is at
         hand; False: it has to be carried out like any other command."""
         command, gateway = request.command, self._gateway
-        if type(command) is not SendMessage or gateway.around is not None or not self._is_good:
+        if type(command) is not SendMessage or gateway.around is not None:
+            return False
+        now = gateway.ctx.clock()
+        if not self._is_good(now):
             return False
         in_flight = self._in_flight
         if in_flight and not self._may_join(command):
@@ -385,17 +389,16 @@ class Session:
         if self.wire.dialect.writes_need_join and command.conversation_id not in self.watched:
             return False
         entry = _InFlight(request, ref, time.monotonic(), self._answer_finished)
-        if not send_at_once(gateway.ctx, self.actor, command, entry.end):
+        if not send_at_once(gateway.ctx, self.actor, command, entry.end, now):
             return False
         in_flight.append(entry)
         return True
 
-    @property
-    def _is_good(self) -> bool:
+    def _is_good(self, now: datetime) -> bool:
         """Whether the client may do anything; where this says no, carrying a command out says why."""
         if self._sent_away or self._gateway.ctx.revocations.revoked(self.actor.identity):
             return False
-        return self._sign_in.good
+        return self._sign_in.is_good(now)
 
     def _may_join(self, command: Command | None) -> bool:
         if len(self._in_flight) >= MAX_IN_FLIGHT:

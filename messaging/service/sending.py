@@ -6,6 +6,7 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from messaging.domain import ids
@@ -72,11 +73,11 @@ async def send_message(ctx: Context, actor: Actor, command: SendMessage) -> Outc
         uncount_send(ctx, actor)
         raise
     sent: Future[Outcome] = asyncio.get_running_loop().create_future()
-    _queue(ctx, actor, conversation, sender, command, partial(_settle, sent), message_id)
+    _queue(ctx, actor, conversation, sender, command, partial(_settle, sent), ctx.clock(), message_id)
     return asyncio.ensure_future(_with_uploads(ctx, sent, message_id)) if has_uploads else sent
 
 
-def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -> bool:
+def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then, now: datetime) -> bool:
     """Queue a message without waiting, where all that has to be known is at hand. False: nothing has
     happened; `send_message` is to do it, or to say why not. `then` hears of the outcome, or of the error."""
     if command.conversation_id is None or command.reply_to is not None or actor.service:
@@ -99,7 +100,7 @@ def send_at_once(ctx: Context, actor: Actor, command: SendMessage, then: Then) -
         return False
     if conversation.version == 0 or not ctx.limits.take_at_once(actor.budget, sender.id):
         return False
-    _queue(ctx, actor, conversation, sender, command, then)
+    _queue(ctx, actor, conversation, sender, command, then, now)
     return True
 
 
@@ -270,9 +271,9 @@ def _queue(
     sender: Profile,
     command: SendMessage,
     then: Then,
+    now: datetime,
     message_id: int | None = None,
 ) -> None:
-    now = ctx.clock()
     draft = Draft(
         id=ctx.ids.next(now) if message_id is None else message_id,
         conversation_id=conversation.id,
