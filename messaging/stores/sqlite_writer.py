@@ -16,18 +16,25 @@ UNKNOWN: Final = -1
 """Lower than any id."""
 
 _REMOVALS: Final = """
-CREATE TEMP TRIGGER message_removed AFTER DELETE ON main.messages BEGIN SELECT forget(); END;
-CREATE TEMP TRIGGER conversation_removed AFTER DELETE ON main.conversations BEGIN SELECT forget(); END;
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE removals (count INTEGER NOT NULL);
+INSERT INTO removals VALUES (0);
+CREATE TEMP TRIGGER message_removed AFTER DELETE ON main.messages
+    BEGIN UPDATE removals SET count = count + 1; END;
+CREATE TEMP TRIGGER conversation_removed AFTER DELETE ON main.conversations
+    BEGIN UPDATE removals SET count = count + 1; END;
 """
+"""A function of ours would be called for each row, and wait for Python's lock each time."""
+_CHANGES: Final = "SELECT data_version, count FROM pragma_data_version, removals"
 
 
 class Writer(sqlite3.Connection):
     """Knows where conversations end that were lately written to, with what the transaction under way added.
 
     What is known stays true, since nobody else writes. All of it is forgotten when a transaction is undone,
-    when a message or a conversation is removed (by triggers, so that whoever removes one need not think of
-    it), and when another program wrote all the same: then the database is asked again. So a job that adds
-    messages notes their places here, and leaves nothing to be mended when it is undone.
+    when a message or a conversation was removed (which triggers count, so that whoever removes one need not
+    think of it), and when another program wrote all the same: then the database is asked again. So a job that
+    adds messages notes their places here, and leaves nothing to be mended when it is undone.
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -38,11 +45,11 @@ class Writer(sqlite3.Connection):
         """The last `seq` and `sender_seq` of senders in conversations."""
         self.highest_id = UNKNOWN
         """No message has a higher id, nor had one when the text index passed it."""
-        self._data_version = 0
+        self._changes = (0, 0)
+        """When another program last wrote, and how much was removed here, as far as is known."""
 
     def watch_removals(self) -> None:
         """To be called once, when the tables are there."""
-        self.create_function("forget", 0, self.forget)
         self.executescript(_REMOVALS)
 
     def know(self, places: Collection[tuple[str, str]]) -> int:
@@ -50,10 +57,10 @@ class Writer(sqlite3.Connection):
 
         A conversation that does not exist stays unknown.
         """
-        (data_version,) = self.execute("PRAGMA data_version").fetchone()
-        if data_version != self._data_version or len(self.sent) > MAX_KNOWN:
+        changes = tuple(self.execute(_CHANGES).fetchone())
+        if changes != self._changes or len(self.sent) > MAX_KNOWN:
             self.forget()
-            self._data_version = data_version
+            self._changes = changes
         if unknown := set(places).difference(self.sent):
             last, sent = reads.ends(self, unknown)
             self.last |= last

@@ -307,7 +307,8 @@ def append(db: Writer, drafts: Sequence[Draft]) -> Sequence[Appended | ClientErr
 
 
 def insert(db: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    """Keep new messages, which can be found from now on."""
+    """Keep new messages, which can be found from now on. Not where a server writes: its writer would not know
+    of them."""
     _insert(db, [rows.message_row(message) for message in messages], above=reads.highest_id(db))
 
 

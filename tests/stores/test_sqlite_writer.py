@@ -83,6 +83,7 @@ def test_what_is_known_is_what_the_database_says(steps: list[Step]) -> None:
             writes.save(db, conversation(name), (), (), ())
         for number, step in enumerate(steps):
             take(db, step, number)
+            db.know(())  # as each job does that asks
             last, sent = sqlite_reads.ends(db, set(db.sent))
             assert (db.last, db.sent) == (last, sent)
             assert db.highest_id == sqlite_writer.UNKNOWN or db.highest_id >= sqlite_reads.highest_id(db)
@@ -93,6 +94,15 @@ def test_where_a_conversation_ends_is_asked_once(db: Writer, monkeypatch: pytest
     monkeypatch.setattr(sqlite_reads, "ends", None)
     monkeypatch.setattr(sqlite_reads, "highest_id", None)
     assert append(db, ("c", "bob"), ("d", "bob"), ("c", "alice")) == [3, 2, 4]
+
+
+def test_all_is_forgotten_once_for_many_that_are_removed(db: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert append(db, *[("c", "alice")] * 50)[-1] == 50
+    forgotten: list[int] = []
+    monkeypatch.setattr(db, "forget", lambda: forgotten.append(len(db.sent)))
+    writes.delete(db, "c", ())
+    assert append(db, ("d", "bob")) == [1]
+    assert forgotten == [1]
 
 
 def test_what_another_program_wrote_counts(db: Writer, path: Path) -> None:
