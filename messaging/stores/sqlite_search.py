@@ -24,7 +24,6 @@ import itertools
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import orjson
 
@@ -118,15 +117,14 @@ def index(db: sqlite3.Connection, limit: int) -> int:
     """
     (waiting,) = db.execute(
         f"""
-        SELECT json_group_array(json_array(id, conversation_id, content))
-        FROM (SELECT * FROM ({WAITING}) ORDER BY id LIMIT ?)
+        SELECT json_group_array(json_array(id, conversation_id, content)) FROM (
+            SELECT *, sum(length(content)) OVER (ORDER BY id) - length(content) AS before
+            FROM (SELECT * FROM ({WAITING}) ORDER BY id LIMIT ?)
+        ) WHERE before < ?
         """,  # noqa: S608  ours
-        (limit,),
+        (limit, _TEXT),
     ).fetchone()
-    texts = {
-        message_id: searchable(where, content)
-        for message_id, where, content in _not_too_much(orjson.loads(waiting))
-    }
+    texts = {message_id: searchable(where, content) for message_id, where, content in orjson.loads(waiting)}
     db.execute(
         "INSERT INTO search (rowid, words) SELECT CAST(key AS INTEGER), value FROM json_each(?)",
         (orjson.dumps(texts, option=orjson.OPT_NON_STR_KEYS).decode(),),
@@ -136,16 +134,6 @@ def index(db: sqlite3.Connection, limit: int) -> int:
     db.execute("UPDATE indexed SET up_to = ?1 WHERE up_to < ?1", (last,))
     (left,) = db.execute(f"SELECT count(*) FROM (SELECT * FROM ({WAITING}) LIMIT ?)", (limit,)).fetchone()  # noqa: S608
     return int(left)
-
-
-def _not_too_much(texts: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """The first of these ids, places and contents, with which those who write may have to wait."""
-    characters = 0
-    for text in texts:
-        if characters >= _TEXT:
-            return
-        yield text
-        characters += len(text[2])
 
 
 def find(
