@@ -146,6 +146,8 @@ class Committer:
         try:
             outcomes: Sequence[Appended | Exception]
             outcomes = await self._store.append([draft for draft, _ in batch])
+            if len(outcomes) != len(batch):
+                raise RuntimeError("the store did not say of each message what became of it")
         except Exception as error:  # noqa: BLE001  those who wait are told
             outcomes = [error] * len(batch)
         self._tell(batch, outcomes)
@@ -194,25 +196,26 @@ class Committer:
 
     def _tell(self, batch: Batch, outcomes: Sequence[Appended | Exception]) -> None:
         """Tell what became of a batch, from the next turn on: so the store is given the next write before."""
-        if not self._untold:
+        if batch and not self._untold:
             asyncio.get_running_loop().call_soon(self._tell_some)
         self._untold.extend(zip(batch, outcomes, strict=True))
 
     def _tell_some(self) -> None:
         """Tell some of it, and what follows in the same conversation: that is one write to each client."""
-        left = len(self._untold) - max(TOLD_AT_ONCE, len(self._untold) // 4)
+        untold = self._untold
+        left = len(untold) - max(TOLD_AT_ONCE, len(untold) // 4)
         conversation_id = None
-        while self._untold:
-            (draft, then), outcome = self._untold[0]
-            if len(self._untold) <= left and draft.conversation_id != conversation_id:
+        try:
+            while untold and (len(untold) > left or untold[0][0][0].conversation_id == conversation_id):
+                (draft, then), outcome = untold.popleft()
+                conversation_id = draft.conversation_id
+                try:
+                    then(outcome)
+                except Exception:  # the others must hear of theirs all the same
+                    logger.exception("what became of a message could not be told")
+        finally:
+            if untold:
                 asyncio.get_running_loop().call_soon(self._tell_some)
-                return
-            self._untold.popleft()
-            conversation_id = draft.conversation_id
-            try:
-                then(outcome)
-            except Exception:  # the others must hear of theirs all the same
-                logger.exception("what became of a message could not be told")
 
 
 class _Moment:

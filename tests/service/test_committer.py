@@ -253,3 +253,33 @@ class Turns:
         """What was told in each turn in which something was."""
         turns = groupby(self._told, key=lambda each: each[0])
         return ["".join(content for _, content in told) for _, told in turns]
+
+
+async def test_who_fails_to_hear_keeps_nobody_else_from_it(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled(_outcome: Appended | Exception) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", lambda _context: None)
+    committer, told = Committer(store), Outcomes()
+    committer.append(draft("first", conversation_id="c"), cancelled)
+    told.give(committer, "second", "c")
+    told.give(committer, "third", "d")
+    await committer.close()
+    assert [content for content, _ in told] == ["second", "third"]
+
+
+async def test_a_store_that_answers_for_some_only_has_answered_for_none(
+    store: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committer, told = Committer(store), Outcomes()
+    with monkeypatch.context() as short:
+        short.setattr(store, "append", lambda _drafts: asyncio.sleep(0, []))
+        told.give(committer, "first")
+        await committer.close()
+    told.give(committer, "second")
+    await committer.close()
+    (_, failed), (_, stored) = told
+    assert isinstance(failed, RuntimeError)
+    assert isinstance(stored, Appended)
