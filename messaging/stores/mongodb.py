@@ -12,7 +12,7 @@ checked at the edge: nothing else of a client's ever stands in a filter.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -78,7 +78,9 @@ __all__ = ["MongoStore", "NotAReplicaSet"]
 
 _LAST_CHARACTER: Final = "\U0010ffff"
 _COUNTED_TOGETHER: Final = 50
-"""Of how many users the messages are counted in one question."""
+"""Of how many users the messages are counted in one question, at the most …"""
+_PLACES_TOGETHER: Final = 20_000
+"""… and in how many conversations, but for a user with more: a question has at most 16 MB."""
 
 
 class MongoStore(
@@ -319,10 +321,8 @@ class MongoStore(
         places: dict[str, list[str]] = {}
         for each in members:
             places.setdefault(each["userId"], []).append(each["conversationId"])
-        users = list(places)
-        found: dict[str, dict[str, Stored]] = {user_id: {} for user_id in users}
-        for start in range(0, len(users), _COUNTED_TOGETHER):
-            some = {user_id: places[user_id] for user_id in users[start : start + _COUNTED_TOGETHER]}
+        found: dict[str, dict[str, Stored]] = {user_id: {} for user_id in places}
+        for some in _together(places):
             for each in await self._aggregated(self._messages, own_counts_of_each(some)):
                 found[each["userId"]][each["_id"]] = each
         return found
@@ -548,3 +548,17 @@ def _membership(found: Stored, member: Member, end: Stored | None, own: Stored |
         own_sent=own["senderSeq"] if own else 0,
         active_at=end["createdAt"] if end else conversation.updated_at,
     )
+
+
+def _together(places: Mapping[str, list[str]]) -> Iterator[Mapping[str, list[str]]]:
+    """Users and their conversations, as many as are counted in one question."""
+    some: dict[str, list[str]] = {}
+    count = 0
+    for user_id, where in places.items():
+        if some and (len(some) == _COUNTED_TOGETHER or count + len(where) > _PLACES_TOGETHER):
+            yield some
+            some, count = {}, 0
+        some[user_id] = where
+        count += len(where)
+    if some:
+        yield some
