@@ -92,11 +92,13 @@ class Deliveries:
         conversation = self._conversation(channel)
         if conversation is None or conversation.kind is Kind.ROOM:
             return {}
-        self._told[channel.conversation_id] = messages
         told = [session for session in channel.watchers if session.signed_in]
         for session in told:
             session.received[channel.conversation_id] = channel.last_seq
-        return dict.fromkeys(told) if pushes_deliveries(self._ctx, conversation) else {}
+        if not pushes_deliveries(self._ctx, conversation):
+            return {}
+        self._told[channel.conversation_id] = messages
+        return dict.fromkeys(told)
 
     def _conversation(self, channel: Channel) -> Conversation | None:
         """The conversation as a follower knows it: without one, it has no members here."""
@@ -134,8 +136,8 @@ class Deliveries:
     def _at_hand(self, conversation_id: str, after: int, up_to: int) -> Sequence[Message] | None:
         """The messages past `after` and up to `up_to`, where all of them were told here a moment ago."""
         told = (*self._told_before.get(conversation_id, ()), *self._told.get(conversation_id, ()))
-        found = [message for message in told if after < message.seq <= up_to]
-        return found if len(found) == up_to - after else None
+        found = {message.seq: message for message in told if after < message.seq <= up_to}
+        return [found[seq] for seq in sorted(found)] if len(found) == up_to - after else None
 
     def _put_back(self, reached: Mapping[str, Mapping[str, int]]) -> None:
         for (conversation_id, user_id), seq in _places(reached):
