@@ -110,8 +110,8 @@ def text_frame(text: str) -> bytes:
     """A text frame, unmasked and uncompressed."""
     if text is _last.text:
         return _last.frame
-    _last.text = text
     frame = _last.frame = _frame(_TEXT, text.encode())
+    _last.text = text
     return frame
 
 
