@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import marshmallow
@@ -37,14 +37,7 @@ class Schema(marshmallow.Schema):
         self._readers: dict[str, _Reader] = {
             field.data_key or name: (name, field.read) for name, field in self.parts.items()
         }
-        self._spellings = {
-            other: (key, *(earlier for earlier in spellings[:place] if earlier != key))
-            for key, (name, _) in self._readers.items()
-            for spellings in (self.parts[name].SPELLINGS,)
-            for place, other in enumerate(spellings)
-            if other != key
-        }
-        """For each other key of a part: the part's own key, and those that come before it as well."""
+        self._before_other = dict(_other_keys(self._readers, self.parts))
         self._required = tuple(name for name, field in self.parts.items() if field.required)
 
     def load_valid(self, payload: dict[str, Any]) -> Arguments | None:
@@ -68,7 +61,7 @@ class Schema(marshmallow.Schema):
 
     def _reader_of_other(self, key: str, payload: dict[str, Any]) -> _Reader | None:
         """How a value is read whose key is another one of a part's, where those before it have none."""
-        before = self._spellings.get(key)
+        before = self._before_other.get(key)
         if before is None or any(payload.get(each) is not None for each in before):
             return None
         return self._readers[before[0]]
@@ -82,6 +75,18 @@ class Schema(marshmallow.Schema):
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
         """Derive the key on the wire, unless the field has one of its own."""
         field_obj.data_key = field_obj.data_key or self.spelling(field_name)
+
+
+def _other_keys(
+    readers: Mapping[str, _Reader], parts: Mapping[str, Field[Any]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The other keys of parts; with each, the part's own key and those that come before it as well."""
+    for key, (name, _) in readers.items():
+        before = [key]
+        for other in parts[name].SPELLINGS:
+            if other != key:
+                yield other, tuple(before)
+                before.append(other)
 
 
 def read(schema: Schema, payload: object) -> tuple[Arguments, InvalidFormat | None]:

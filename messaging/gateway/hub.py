@@ -295,8 +295,7 @@ class Hub:
             return
         if not channel.receive(event):
             self._metrics.suppressed("bus")
-        if channel.gap:
-            self._fill_gap(channel)
+        self._fill_gap(channel)
 
     def _message_changed(self, event: MessageChange) -> None:
         channel = self.channels.get(event.conversation.id)

@@ -18,12 +18,12 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
-from messaging.domain.values import dataclass as value
+from messaging.domain.values import dataclass
 
 TAGS = ("a", "b")
 _MARK_BYTES = 6
@@ -56,7 +56,7 @@ class Reached(NamedTuple):
     rev: int
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Point:
     """A place in one conversation, and how it stands in an offset."""
 
@@ -104,7 +104,7 @@ class Trail:
     def reach(self, here: Point, reads: int = 0) -> None:
         """The client is being told all up to here; and, by what is live, what others read up to then."""
         self._points[here.conversation_id] = here
-        if reads > self.reads:
+        if reads > self.reads:  # seldom: it stands still for a while
             self.read_up_to(reads)
 
     def raise_to(self, here: Point) -> None:
