@@ -84,6 +84,11 @@ class _Traced:
         self._store = store
         self._tracer = tracer
 
+    @property
+    def appends_together(self) -> int:
+        """As Store.appends_together."""
+        return self._store.appends_together
+
     def __getattr__(self, operation: str) -> Any:
         method, tracer = getattr(self._store, operation), self._tracer
 

@@ -1,10 +1,10 @@
 """Group commit: sends that arrive while a write is on its way go together in the next one.
 
 A conversation has one write under way at a time, in which all of its drafts go that wait; a few writes for
-different conversations may be under way together, where there is enough for them. What is less waits for
-the write that is under way, unless that takes long: a write costs more than what is in it. Fifty clients
-that send at once share a few writes. Drafts of one conversation are written in the order in which `append`
-was called.
+different conversations may be under way together, where the store gains by that (`Store.appends_together`)
+and there is enough for them. What is less waits for the write that is under way, unless that takes long: a
+write costs more than what is in it. Fifty clients that send at once share a few writes. Drafts of one
+conversation are written in the order in which `append` was called.
 
 Whoever was answered often sends again at once. So where a write of a few messages of one conversation is
 done and others wait behind it, those who are being answered get a moment to be in the next write, too: else
@@ -27,8 +27,6 @@ from messaging.service.ports import Store
 
 MAX_BATCH = 500
 """How many messages go into one write, at the most."""
-MAX_WRITES = 4
-"""How many writes are under way together, at the most."""
 ENOUGH = 8
 """For each write that is under way, so many drafts must wait for another one to begin beside it."""
 PATIENCE_SECONDS = 0.005
@@ -59,6 +57,7 @@ class Committer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._at_most = store.appends_together
         self._waiting: Batch = []
         self._busy: set[str] = set()
         """Conversations of which a write is under way, or which are given a moment."""
@@ -104,7 +103,7 @@ class Committer:
         """Begin to write what may be written now."""
         self._beginning = None
         self._expected = 0
-        while self._waiting and len(self._writes) < MAX_WRITES and (batch := self._take()):
+        while self._waiting and len(self._writes) < self._at_most and (batch := self._take()):
             if self._is_worth_waiting(batch):
                 self._waiting = batch + self._waiting
                 break

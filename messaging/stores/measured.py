@@ -22,6 +22,11 @@ class _Measured:
         self._store = store
         self._observe = observe
 
+    @property
+    def appends_together(self) -> int:
+        """As Store.appends_together."""
+        return self._store.appends_together
+
     def __getattr__(self, operation: str) -> Any:
         method, observe = getattr(self._store, operation), self._observe
 

@@ -332,6 +332,11 @@ class MongoStore(
 
     # messages
 
+    @property
+    def appends_together(self) -> int:
+        """A few: while one waits for the disk, another is on its way there, and a third being told."""
+        return 4
+
     @answering
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         """See `Store.append`. An outage is an outcome of the drafts, not raised."""

@@ -146,6 +146,11 @@ class SqliteStore(
 
     # messages
 
+    @property
+    def appends_together(self) -> int:
+        """One: there is one thread that writes, and a transaction costs more than what is in it."""
+        return 1
+
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         outcomes = await self._write(writes.append, drafts)
         self._index_later(len(drafts))
