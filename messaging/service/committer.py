@@ -70,7 +70,7 @@ class Committer:
         self._skip = self._skipped = 0
         self._expected = 0
         """How many may be about to send again, after a write that nobody waited behind."""
-        self._untold: deque[tuple[tuple[Draft, Then], Appended | Exception]] = deque()
+        self._untold: deque[tuple[Draft, Then, Appended | Exception]] = deque()
         """What became of drafts, in the order in which it came about."""
 
     def append(self, draft: Draft, then: Then) -> None:
@@ -197,7 +197,7 @@ class Committer:
         """Tell what became of a batch, from the next turn on: so the store is given the next write before."""
         if batch and not self._untold:
             asyncio.get_running_loop().call_soon(self._tell_some)
-        self._untold.extend(zip(batch, outcomes, strict=True))
+        self._untold.extend((*waiting, outcome) for waiting, outcome in zip(batch, outcomes, strict=True))
 
     def _tell_some(self) -> None:
         """Tell some of it, and what follows in the same conversation: that is one write to each client."""
@@ -205,8 +205,8 @@ class Committer:
         left = len(untold) - max(TOLD_AT_ONCE, len(untold) // 4)
         conversation_id = None
         try:
-            while untold and (len(untold) > left or untold[0][0][0].conversation_id == conversation_id):
-                (draft, then), outcome = untold.popleft()
+            while untold and (len(untold) > left or untold[0][0].conversation_id == conversation_id):
+                draft, then, outcome = untold.popleft()
                 conversation_id = draft.conversation_id
                 try:
                     then(outcome)
