@@ -206,7 +206,8 @@ async def test_positions_may_have_any_ids(store: Store, odd: str) -> None:
 
 async def test_positions_in_hundreds_of_conversations_are_kept_together(store: Store) -> None:
     given = {f"many{n}": n for n in range(400)}
-    await asyncio.gather(*(store.save(conversation(where)) for where in given))
+    for where in given:  # together they would share one time limit
+        await store.save(conversation(where))
     await keep_all(store, "alice", "phone", given)
     assert await seqs(store, "alice", "phone") == given
     assert await seqs(store, "alice", "") == given
