@@ -1,15 +1,18 @@
 # Sourced by serve, test and check: makes .venv ready. Expects to run in the project's root.
 
+# $PYTHON, where it is set. Otherwise the system's own Python comes before what else is on the PATH: distributions
+# build theirs with the compiler's profile (PGO), version switchers mostly without: everything takes half as long again.
 find_python() {
-    local candidate
-    for candidate in python3.13 python3.12 python3.11 python3; do
-        # Run it: version switchers put names on the PATH that only print an error.
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    local candidate candidates=(/usr/bin/python3 python3.13 python3.12 python3.11 python3)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        # Run it: version switchers put names on the PATH that only print an error. Debian's has no ensurepip by itself.
+        if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "Python 3.11 or newer is needed; none of python3.13, python3.12, python3.11, python3 is one." >&2
+    echo "Python 3.11 or newer is needed, with venv and ensurepip; none of ${candidates[*]} is one." >&2
     return 1
 }
 
