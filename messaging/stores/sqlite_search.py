@@ -117,14 +117,18 @@ def index(db: sqlite3.Connection, limit: int) -> int:
     """
     (waiting,) = db.execute(
         f"""
-        SELECT json_group_array(json_array(id, conversation_id, content)) FROM (
-            SELECT *, sum(length(content)) OVER (ORDER BY id) - length(content) AS before
-            FROM (SELECT * FROM ({WAITING}) ORDER BY id LIMIT ?)
-        ) WHERE before < ?
+        SELECT json_group_array(json_array(id, conversation_id, content))
+        FROM (SELECT * FROM ({WAITING}) ORDER BY id LIMIT ?)
         """,  # noqa: S608  ours
-        (limit, _TEXT),
+        (limit,),
     ).fetchone()
-    texts = {message_id: searchable(where, content) for message_id, where, content in orjson.loads(waiting)}
+    texts: dict[int, str] = {}
+    room = _TEXT
+    for message_id, where, content in orjson.loads(waiting):
+        texts[message_id] = searchable(where, content)
+        room -= len(content)
+        if room <= 0:
+            break
     db.execute(
         "INSERT INTO search (rowid, words) SELECT CAST(key AS INTEGER), value FROM json_each(?)",
         (orjson.dumps(texts, option=orjson.OPT_NON_STR_KEYS).decode(),),
