@@ -278,17 +278,6 @@ def read_marks(db: sqlite3.Connection, conversation_id: str, after: int, up_to: 
     return [rows.mark_of(row) for row in found]
 
 
-def delivered(db: sqlite3.Connection, conversation_id: str, user_ids: Collection[str]) -> Mapping[str, int]:
-    found = db.execute(
-        """
-        SELECT user_id, seq FROM deliveries
-        WHERE conversation_id = ? AND user_id IN (SELECT value FROM json_each(?))
-        """,
-        (conversation_id, rows.json_list(user_ids)),
-    )
-    return {row["user_id"]: row["seq"] for row in found}
-
-
 def authors(
     db: sqlite3.Connection, stretches: Mapping[str, tuple[int, int]]
 ) -> Mapping[str, Sequence[Written]]:

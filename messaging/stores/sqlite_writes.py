@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+import orjson
+
 from messaging.domain.errors import ClientError, RoomNotFound
 from messaging.domain.ids import INBOX
 from messaging.domain.models import (
@@ -204,25 +206,34 @@ def _raise_cursor(
 def mark_delivered(
     db: sqlite3.Connection, reached: Mapping[str, Mapping[str, int]], at: datetime
 ) -> Mapping[str, Mapping[str, int]]:
-    raised = {each: _mark_delivered(db, each, cursors, at) for each, cursors in reached.items()}
-    return {conversation_id: before for conversation_id, before in raised.items() if before}
-
-
-def _mark_delivered(
-    db: sqlite3.Connection, conversation_id: str, cursors: Mapping[str, int], at: datetime
-) -> Mapping[str, int]:
-    if reads.conversation(db, conversation_id) is None:
-        return {}
-    known = reads.delivered(db, conversation_id, cursors)
-    raised = {user_id: seq for user_id, seq in cursors.items() if seq > known.get(user_id, 0)}
-    db.executemany(
+    told = [(each, user_id, seq) for each, cursors in reached.items() for user_id, seq in cursors.items()]
+    (higher,) = db.execute(
         """
-        INSERT INTO deliveries VALUES (?, ?, ?, ?)
+        WITH told AS MATERIALIZED (
+            SELECT json_extract(value, '$[0]') AS conversation, json_extract(value, '$[1]') AS user,
+                json_extract(value, '$[2]') AS reached
+            FROM json_each(?)
+        )
+        SELECT json_group_array(json_array(conversation, user, reached, coalesce(seq, 0)))
+        FROM told CROSS JOIN conversations ON id = conversation
+        LEFT JOIN deliveries ON conversation_id = conversation AND user_id = user
+        WHERE reached > coalesce(seq, 0)
+        """,
+        (orjson.dumps(told).decode(),),
+    ).fetchone()
+    raised: dict[str, dict[str, int]] = {}
+    for conversation_id, user_id, _, before in orjson.loads(higher):
+        raised.setdefault(conversation_id, {})[user_id] = before
+    db.execute(
+        """
+        INSERT INTO deliveries
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), ?
+        FROM json_each(?) WHERE true
         ON CONFLICT (conversation_id, user_id) DO UPDATE SET seq = excluded.seq, at = excluded.at
         """,
-        [(conversation_id, user_id, seq, rows.milliseconds(at)) for user_id, seq in raised.items()],
+        (rows.milliseconds(at), higher),
     )
-    return {user_id: known.get(user_id, 0) for user_id in raised}
+    return raised
 
 
 # --- invitations -------------------------------------------------------------------------------------------
