@@ -11,6 +11,9 @@ done and others wait behind it, those who are being answered get a moment to be 
 two halves of the same clients would take turns for ever. Where nobody came, nobody is waited for any more.
 And where nobody waits, the first who comes waits for as many as were answered, for some turns of the loop: a
 client's frames come one after the other.
+
+A store that takes one append at a time shares Python's lock with the loop, and gets little done while many
+are told what became of theirs. So its next write begins when all have been told, with what they sent since.
 """
 
 from __future__ import annotations
@@ -103,6 +106,8 @@ class Committer:
         """Begin to write what may be written now."""
         self._beginning = None
         self._expected = 0
+        if self._untold and self._at_most == 1:
+            return  # it goes on when they are told
         while self._waiting and len(self._writes) < self._at_most and (batch := self._take()):
             if self._is_worth_waiting(batch):
                 self._waiting = batch + self._waiting
@@ -215,6 +220,8 @@ class Committer:
         finally:
             if untold:
                 asyncio.get_running_loop().call_soon(self._tell_some)
+            elif self._waiting and self._at_most == 1 and self._beginning is None:
+                self._beginning = asyncio.get_running_loop().call_soon(self._begin)
 
 
 class _Moment:

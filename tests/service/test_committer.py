@@ -26,12 +26,13 @@ class Gated(SqliteStore):
         self.gate = asyncio.Event()
         self.gate.set()
         self.away = False
+        self.together = 4
         self.batches: list[list[str]] = []
 
     @property
     def appends_together(self) -> int:
-        """More than in SQLite."""
-        return 4
+        """More than in SQLite, unless a test says otherwise."""
+        return self.together
 
     def has_begun(self, writes: int) -> bool:
         """Whether so many writes have begun."""
@@ -80,6 +81,26 @@ async def test_what_waits_for_a_conversation_goes_together_in_its_next_write(sto
     assert [content for batch in store.batches for content in batch] == ["1", "2", "3", "4"]
     assert [content for content, _ in told] == ["1", "2", "3", "4"]
     assert [each.message.seq for _, each in told if isinstance(each, Appended)] == [1, 2, 3, 4]
+
+
+async def test_where_one_write_is_under_way_the_next_has_what_they_send_who_were_told(store: Gated) -> None:
+    store.together = 1
+    committer, told = Committer(store), Outcomes()
+
+    def send_again(content: str, outcome: Appended | Exception) -> None:
+        told.append((content, outcome))
+        told.give(committer, f"{content} again", where="d")
+
+    store.gate.clear()
+    first = [str(number) for number in range(2 * module.TOLD_AT_ONCE)]
+    for content in first:
+        committer.append(draft(content), partial(send_again, content))
+    await until(lambda: store.batches == [first])
+    told.give(committer, "waits", where="e")
+    store.gate.set()
+    await committer.close()
+    assert store.batches == [first, ["waits", *(f"{content} again" for content in first)]]
+    assert [content for content, _ in told] == [*first, *store.batches[1]]
 
 
 async def test_a_few_conversations_are_written_together_and_no_more(store: Gated) -> None:
