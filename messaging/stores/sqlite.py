@@ -152,6 +152,7 @@ class SqliteStore(
         return 1
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
+        self._index_with_next()
         outcomes = await self._write(writes.append, drafts)
         self._index_later(len(drafts))
         return outcomes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from messaging.domain.errors import Unavailable
 from messaging.domain.models import Message
@@ -15,6 +16,9 @@ from messaging.stores.sqlite_base import SqliteBase
 
 logger = logging.getLogger(__name__)
 
+_ALONE_SECONDS: Final = 0.1
+"""After so long what is enough is indexed alone."""
+
 
 class SqliteFinding(SqliteBase):
     """`Finding` (messaging.service.finding)."""
@@ -23,7 +27,8 @@ class SqliteFinding(SqliteBase):
         super().__init__(path)
         self._unindexed = 0
         """About how many messages are not indexed yet."""
-        self._indexing: asyncio.Task[None] | None = None
+        self._indexing = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def member_of(self, user_id: str) -> frozenset[str]:
         return await self._read(reads.member_of, user_id)
@@ -38,25 +43,45 @@ class SqliteFinding(SqliteBase):
         self._index_later(sqlite_search.TOGETHER)  # the process before may have left as many
 
     async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         await super().close()
-        if self._indexing is not None:
-            await self._indexing
 
     def _index_later(self, messages: int) -> None:
-        """So many messages were written. They are indexed when there are enough."""
+        """So many messages were written. They are indexed when there are enough: with the next that are,
+        so that both wait for the disk once, or alone when none come for a moment."""
         self._unindexed += messages
-        if self._unindexed >= sqlite_search.TOGETHER and self._indexing is None:
-            self._indexing = asyncio.create_task(self._index(), name="sqlite-index")
+        if self._unindexed >= sqlite_search.TOGETHER and not self._indexing and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_ALONE_SECONDS, self._index)
 
-    async def _index(self) -> None:
-        """Step by step, so that those who write meanwhile need not wait for all of it."""
+    def _index_with_next(self) -> None:
+        """The caller is about to write messages, before anything else happens."""
+        if self._timer is not None:
+            self._index()
+
+    def _index(self) -> None:
+        """One step, so that those who write meanwhile need not wait for all of it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writer is None:
+            return
         try:
-            while self._unindexed >= sqlite_search.TOGETHER:
-                self._unindexed = await self._write(sqlite_search.index, sqlite_search.TOGETHER)
+            step = self._writer.submit(lambda db: sqlite_search.index(db, sqlite_search.TOGETHER))
         except Unavailable:
-            self._unindexed = 0  # each search looks through them; the next hundreds are another occasion
-        except Exception:
             self._unindexed = 0
-            logger.exception("messages could not be indexed")
-        finally:
-            self._indexing = None
+            return
+        self._indexing = True
+        step.add_done_callback(self._indexed)
+
+    def _indexed(self, step: asyncio.Future[int]) -> None:
+        self._indexing = False
+        error = step.exception()
+        if error is not None:  # each search looks through them; the next hundreds are another occasion
+            self._unindexed = 0
+            if not isinstance(error, Unavailable):
+                logger.error("messages could not be indexed", exc_info=error)
+            return
+        self._unindexed = step.result()
+        if self._unindexed >= sqlite_search.TOGETHER:
+            self._index()
