@@ -23,6 +23,9 @@ Connection = TypeVar("Connection", bound=sqlite3.Connection)
 MEMORY = ":memory:"
 BUSY_SECONDS = 2.0
 """How long a statement waits while another program (a backup, the sqlite3 shell) holds the database."""
+_LOG_PAGES = 4_000
+"""How long the log may be before it is written back: 16 MB. Most pages in it are there many times, and are
+written back once; who writes waits for it."""
 
 
 class DatabaseRefused(StoreRefused):
@@ -311,6 +314,7 @@ def connect_writer(path: str) -> Writer:
 
 
 def _use_wal(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
         raise DatabaseRefused(f"The database {path} is on a file system that SQLite's WAL cannot use")
