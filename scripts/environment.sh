@@ -12,7 +12,7 @@ find_python() {
             return
         fi
     done
-    echo "Python 3.11 or newer is needed, with venv and ensurepip; none of ${candidates[*]} is one." >&2
+    echo "Python 3.11 or newer is needed, with ensurepip (Debian: python3-venv); none of ${candidates[*]} is one." >&2
     return 1
 }
 
