@@ -106,12 +106,14 @@ _medium_head = struct.Struct("!BBH").pack
 _long_head = struct.Struct("!BBQ").pack
 
 
-def text_frame(text: str) -> bytes:
-    """A text frame, unmasked and uncompressed."""
-    if text is _last.text:
+def _framed(data: str | bytes) -> bytes:
+    """What is sent as a frame, unmasked and uncompressed."""
+    if data is _last.text:
         return _last.frame
-    frame = _last.frame = _frame(_TEXT, text.encode())
-    _last.text = text
+    if not isinstance(data, str):
+        return _frame(_PING if isinstance(data, Ping) else _BINARY, data)
+    frame = _last.frame = _frame(_TEXT, data.encode())
+    _last.text = data
     return frame
 
 
@@ -134,11 +136,13 @@ class _Deflate:
         self._keeps_context = "server_no_context_takeover" not in agreed
         self._compressor = self._new() if self._keeps_context else None
 
-    def frame(self, payload: bytes) -> bytes:
-        """A compressed text frame."""
+    def framed(self, data: str | bytes) -> bytes:
+        """What is sent as a frame: compressed, where it is a text that is long enough."""
+        if not isinstance(data, str) or len(data) < _DEFLATE_BYTES:
+            return _framed(data)
         compressor = self._compressor or self._new()
-        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        return _frame(_TEXT | _DEFLATED, data.removesuffix(_DEFLATE_TAIL))
+        deflated = compressor.compress(data.encode()) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return _frame(_TEXT | _DEFLATED, deflated.removesuffix(_DEFLATE_TAIL))
 
     def _new(self) -> zlib._Compress:
         return zlib.compressobj(zlib.Z_BEST_SPEED, wbits=-self._window_bits, memLevel=_MEMORY_LEVEL)
@@ -249,7 +253,7 @@ class Line(asyncio.Protocol):
 
     __slots__ = (
         "_cut",
-        "_deflate",
+        "_framed",
         "_frames",
         "_gone",
         "_inbox",
@@ -289,7 +293,7 @@ class Line(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None  # done when the socket's buffer has room again
         self._reading_paused = False
         agreed = upgraded.extensions
-        self._deflate = _Deflate(agreed, upgraded.window_bits) if agreed else None
+        self._framed = _Deflate(agreed, upgraded.window_bits).framed if agreed else _framed
         self.when_full: Callable[[], None] = _nothing
         """Called when the socket's buffer is over its limit, because the peer is slower than we are."""
         self.taken: Callable[[str], bool] | None = None
@@ -393,7 +397,7 @@ class Line(asyncio.Protocol):
 
     def send(self, data: str | bytes) -> None:
         """One message, text or binary, or a Ping; it is written at the end of this turn of the loop."""
-        frame = text_frame(data) if type(data) is str and self._deflate is None else self._framed(data)
+        frame = self._framed(data)
         frames = self._frames
         if not frames:
             self._turn_begins()
@@ -423,13 +427,6 @@ class Line(asyncio.Protocol):
         if not lines:
             self._loop.call_soon(self._turn.end)
         lines.append(self)
-
-    def _framed(self, data: str | bytes) -> bytes:
-        if isinstance(data, str):
-            if self._deflate is None or len(data) < _DEFLATE_BYTES:
-                return text_frame(data)
-            return self._deflate.frame(data.encode())
-        return _frame(_PING if isinstance(data, Ping) else _BINARY, data)
 
     async def drained(self) -> None:
         """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
