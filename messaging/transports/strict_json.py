@@ -52,16 +52,16 @@ def _is_plain(value: Any) -> bool:
     forbids any of that; to see it takes a part of the time of looking through the text for digits."""
     parts = value if type(value) is list else (value,)
     for part in parts:
-        kind = type(part)
-        if kind is dict:
+        if type(part) is dict:
             for inner in part.values():
-                kind = type(inner)
-                if kind is dict:
+                if type(inner) is str:
+                    continue
+                if type(inner) is dict:
                     if not all(map(_is_small, inner.values())):
                         return False
-                elif kind is not str and not _is_small(inner):
+                elif not _is_small(inner):
                     return False
-        elif kind is not str and not _is_small(part):
+        elif type(part) is not str and not _is_small(part):
             return False
     return True
 
