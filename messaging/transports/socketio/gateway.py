@@ -13,7 +13,6 @@ from messaging.gateway.session import Session
 from messaging.gateway.transport import Wire
 from messaging.transports.credentials import auth_token
 from messaging.transports.entrance import Entrance
-from messaging.transports.socketio import packets
 from messaging.transports.socketio.namespace import Place, SignInRefused
 
 
@@ -79,7 +78,7 @@ class SessionClient:
         it takes any string at the end for one."""
         text, *attachments = parts
         if self._session.trail is not None:
-            text = packets.ended(str(text), self._session.trail.offset)
+            text = self._session.wire.with_offset(str(text), self._session.trail.offset)
         for part in (text, *attachments):
             self._session.push(cast(str, part))  # to whatever takes it, bytes too
 

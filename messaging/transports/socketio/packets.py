@@ -163,11 +163,6 @@ def prefix(kind: Kind, namespace: str) -> str:
     return f"{Engine.MESSAGE:d}{kind:d}" + ("" if namespace == "/" else f"{namespace},")
 
 
-def ended(text: str, offset: str) -> str:
-    """The packet of an event, as text, with one more argument: an offset, which needs no escapes."""
-    return f'{text[:-1]},"{offset}"]'
-
-
 def _attachments(kind: Kind, text: str) -> tuple[int, int]:
     """How many attachments a packet announces, and where the rest begins."""
     if kind not in BINARY:

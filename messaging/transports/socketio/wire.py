@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messaging.dialects.base import Dialect, Frame, Payload
-from messaging.transports.socketio.packets import Kind, ended, prefix
+from messaging.transports.socketio.packets import Kind, prefix
 from messaging.transports.strict_json import dumps
 
 
@@ -25,4 +25,4 @@ class SocketIoWire:
 
     def with_offset(self, text: str, offset: str) -> str:
         """`42/ns,["name",payload,"offset"]`. What stands in an offset needs no escapes."""
-        return ended(text, offset)
+        return f'{text[:-1]},"{offset}"]'
