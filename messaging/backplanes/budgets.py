@@ -68,7 +68,10 @@ class LocalLimits:
         rules = self.budgets[budget]
         if not rules:
             return 0.0
-        now, log, wait = self._clock(), self._log(budget, key), 0.0
+        log = self._logs.get((budget, key))
+        if log is None:
+            log = self._new_log(budget, key)
+        now, wait = self._clock(), 0.0
         for rule in rules:
             if len(log) >= rule.amount:
                 wait = max(wait, log[-rule.amount] + rule.seconds - now)
@@ -81,12 +84,10 @@ class LocalLimits:
         if log := self._logs.get((budget, key)):
             log.pop()
 
-    def _log(self, budget: str, key: str) -> deque[float]:
-        log = self._logs.get((budget, key))
-        if log is None:
-            self._sweep()
-            most = max(rule.amount for rule in self.budgets[budget])
-            log = self._logs[budget, key] = deque(maxlen=most)
+    def _new_log(self, budget: str, key: str) -> deque[float]:
+        self._sweep()
+        most = max(rule.amount for rule in self.budgets[budget])
+        log = self._logs[budget, key] = deque(maxlen=most)
         return log
 
     def _sweep(self) -> None:
