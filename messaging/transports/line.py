@@ -418,7 +418,7 @@ class Line(asyncio.Protocol):
         self._frames, self._size = [], 0
         if not frames or self._gone or tcp.is_closing():
             return
-        tcp.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        tcp.write(b"".join(frames))  # one frame is not copied
         if self._writing_paused:
             self.when_full()
 
