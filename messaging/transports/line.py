@@ -400,7 +400,10 @@ class Line(asyncio.Protocol):
         frame = self._framed(data)
         frames = self._frames
         if not frames:
-            self._turn_begins()
+            lines = self._turn.lines
+            if not lines:
+                self._loop.call_soon(self._turn.end)
+            lines.append(self)
         frames.append(frame)
         self._size = size = self._size + len(frame)
         if size > _TURN_BYTES:
@@ -421,12 +424,6 @@ class Line(asyncio.Protocol):
         tcp.write(b"".join(frames))  # one frame is not copied
         if self._writing_paused:
             self.when_full()
-
-    def _turn_begins(self) -> None:
-        lines = self._turn.lines
-        if not lines:
-            self._loop.call_soon(self._turn.end)
-        lines.append(self)
 
     async def drained(self) -> None:
         """Return when the buffer has room again. Raises ConnectionError when the peer is gone."""
