@@ -70,7 +70,7 @@ class EngineSocket(AsyncSocket):
             max_frames=limits.max_queued_frames, max_bytes=limits.max_queued_bytes
         )
         self._line: Line | None = None
-        self._clear = False  # the line is open, and nothing waits before it
+        self._clear_line: Line | None = None  # the line, while it is open and nothing waits before it
         self._poll: Poll | None = None
         self._delivered_to: Poll | None = None  # the last that something was written to
         self._answering = asyncio.Lock()
@@ -96,8 +96,8 @@ class EngineSocket(AsyncSocket):
 
     def ask(self) -> None:
         """Have the client answer, behind all that was written before; the sink is told when it does."""
-        if self._clear:
-            self.write(PING)
+        if self._clear_line is not None:
+            self._clear_line.send(PING)
         elif not self.closed:
             self._outbox.append(PING, live=False)
             self._wake()
@@ -116,16 +116,16 @@ class EngineSocket(AsyncSocket):
 
     def write(self, data: str | bytes) -> None:
         """Send one engine packet. Over the bounds, the connection ends as too slow."""
-        line = self._line
-        if self._clear and line is not None:
+        line = self._clear_line
+        if line is not None:
             line.send(data)
         else:
             self._wait_with(data, live=True)
 
     def write_history(self, data: str | bytes) -> None:
         """Send one engine packet that does not count; the caller waits for `drained` between many."""
-        if self._clear:
-            self.write(data)
+        if self._clear_line is not None:
+            self._clear_line.send(data)
         else:
             self._wait_with(data, live=False)
 
@@ -133,13 +133,13 @@ class EngineSocket(AsyncSocket):
         """Have what was written on its way, and what follows come in another read of the client's, as far as
         that is in our hands. Some clients, the suites of the protocol documents among them, listen for one
         packet at a time, and miss what comes in the same read."""
-        if self._clear and self._line is not None:
-            self._line.flush()
+        if self._clear_line is not None:
+            self._clear_line.flush()
             await asyncio.sleep(APART_SECONDS)
 
     async def drained(self) -> None:
         """Return when what was written is taken, or the connection has ended."""
-        if self.closed or self._clear or not self._outbox:
+        if self.closed or self._clear_line is not None or not self._outbox:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._drained.append(waiter)
@@ -162,7 +162,7 @@ class EngineSocket(AsyncSocket):
             self._poll.wake()
 
     def _flush_later(self) -> None:
-        self._clear = False
+        self._clear_line = None
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
@@ -173,7 +173,7 @@ class EngineSocket(AsyncSocket):
             while line is not None and not self.closed:
                 await line.drained()
                 if not self._outbox:
-                    self._clear = True
+                    self._clear_line = line
                     self._tell_drained()
                     return
                 line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
@@ -336,12 +336,12 @@ class EngineSocket(AsyncSocket):
         self.connected = self.upgraded = True
         self.upgrading = False
         self._wake()
-        self._clear = True
+        self._clear_line = line
         line.when_full = self._flush_later
         line.send_all([data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
         if self._outbox:
             self._flush_later()
-        elif self._clear:
+        elif self._clear_line is not None:
             self._tell_drained()
 
     def _take_at_once(self, raw: str) -> bool:
@@ -420,8 +420,8 @@ class EngineSocket(AsyncSocket):
 
     def _ping(self) -> None:
         """Before all that waits: a client that is busy reading must have time to answer."""
-        if self._clear:
-            self.write(PING)
+        if self._clear_line is not None:
+            self._clear_line.send(PING)
         else:
             self._outbox.put_back([(PING, False)])
             self._wake()
@@ -449,7 +449,7 @@ class EngineSocket(AsyncSocket):
             return
         self.closed = self.closing = True
         self.farewell = farewell
-        self._clear = False
+        self._clear_line = None
         self.server.heartbeats.drop(self)
         self._leave(farewell)
         self._tell_drained()
