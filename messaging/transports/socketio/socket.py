@@ -348,7 +348,9 @@ class EngineSocket(AsyncSocket):
         """Handle a packet in the turn in which it was read, where it need not wait for anything."""
         if self.closed:
             return True
-        if self._reading is not None or self._incoming.locked() or self._outbox.half_full:
+        if self._reading is not None or self._incoming.locked():
+            return False
+        if self._clear_line is None and self._outbox.half_full:
             return False
         try:
             if raw == PONG:
