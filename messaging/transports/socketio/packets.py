@@ -24,7 +24,7 @@ MAX_ATTACHMENTS = 10
 # The array of an event's arguments is one level that the arguments themselves do not have.
 _MAX_DEPTH = strict_json.MAX_DEPTH + 1
 _SHAPE = re.compile(r"(?:(/[^,]*)(?:,|\Z))?([0-9]{0,15})(.*)", re.DOTALL)
-_EVENT = re.compile(r"42(?:(/[^,?\[]*),)?([0-9]{0,15})(?=\[)")
+_EVENT = re.compile(r"42(?:(/[^,?\[]*),)?([0-9]{0,15})(\[.*)", re.DOTALL)
 _ATTACHMENTS = re.compile(r"([0-9]{1,2})-")
 
 
@@ -125,14 +125,14 @@ def read_event(raw: str) -> tuple[str, int | None, str, list[Any]] | None:
     shape = _EVENT.match(raw)
     if shape is None:
         return None
+    namespace, number, text = shape.groups()
     try:
-        data = strict_json.loads(raw[shape.end() :], max_depth=_MAX_DEPTH)
-    except ValueError:
+        name, *args = strict_json.loads(text, max_depth=_MAX_DEPTH)
+    except ValueError:  # not to be read, or empty
         return None
-    if not data or type(data[0]) is not str:
+    if type(name) is not str:
         return None
-    namespace, number = shape.groups()
-    return namespace or "/", int(number) if number else None, data[0], data[1:]
+    return namespace or "/", int(number) if number else None, name, args
 
 
 def read(text: str) -> Packet:
