@@ -58,7 +58,7 @@ class Connection:
             max_frames=limits.max_queued_frames, max_bytes=limits.max_queued_bytes
         )
         self._line: Line | None = None
-        self._clear = False  # the line is open, and nothing waits before it
+        self._clear_line: Line | None = None  # the line, while it is open and nothing waits before it
         self._turn: list[tuple[str, bool]] = []  # frames of this turn of the loop, to be joined
         self._turn_bytes = 0
         self._turn_end: asyncio.Handle | None = None
@@ -79,7 +79,7 @@ class Connection:
         if self._outbox:
             self._flush_later()
         else:
-            self._clear = True
+            self._clear_line = line
         self._timer = asyncio.get_running_loop().call_later(self._limits.ping_seconds, self._beat)
 
     # Out
@@ -88,8 +88,8 @@ class Connection:
         """Send a frame. Over the bounds, the connection ends as too slow."""
         if self._join is not None:
             self._join_later(data, live=True)
-        elif self._clear and self._line is not None:
-            self._line.send(data)
+        elif self._clear_line is not None:
+            self._clear_line.send(data)
         else:
             self._wait_with(data, live=True)
 
@@ -112,7 +112,7 @@ class Connection:
 
     async def drained(self) -> None:
         """Return when what was written is taken, or the connection has ended."""
-        if self.farewell is not None or self._clear or not self._outbox:
+        if self.farewell is not None or self._clear_line is not None or not self._outbox:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._drained.append(waiter)
@@ -131,8 +131,8 @@ class Connection:
         """There are no rooms here."""
 
     def _write_now(self, data: str | bytes, *, live: bool) -> None:
-        if self._clear and self._line is not None:
-            self._line.send(data)
+        if self._clear_line is not None:
+            self._clear_line.send(data)
             self._note(data)
         else:
             self._wait_with(data, live=live)
@@ -151,7 +151,7 @@ class Connection:
             self._written = int(written)
 
     def _flush_later(self) -> None:
-        self._clear = False
+        self._clear_line = None
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
@@ -163,7 +163,7 @@ class Connection:
                 await line.drained()
                 self._taken_at = asyncio.get_running_loop().time()
                 if not self._outbox:
-                    self._clear = True
+                    self._clear_line = line
                     self._tell_drained()
                     return
                 self._send(line, [data for data, _ in self._outbox.take_all(self._limits.write_bytes)])
@@ -286,7 +286,7 @@ class Connection:
         if self.farewell is not None:
             return
         self.farewell = farewell
-        self._clear = False
+        self._clear_line = None
         self._stop()
         if self._line is not None:
             self._line.end(farewell.code, farewell.reason)
