@@ -147,8 +147,8 @@ class Channel:
         self.next_rev: int | None = None
         self.noted_seq = 0
         """Up to which seq it has been noted who was told; see `deliveries`."""
-        self.told: list[Message] = []
-        """What has been told since then, as far as it is at hand."""
+        self.told: dict[int, Message] = {}
+        """What has been told since then, by seq, as far as it is at hand."""
         self.version: int | None = None
         """The last version of the conversation that was told here."""
         self.checked_version: int | None = None
@@ -352,7 +352,7 @@ class Channel:
         if self._early:
             self._early.pop(seq, None)
         if len(self.told) < MAX_TOLD:
-            self.told.append(event.message)
+            self.told[seq] = event.message
         self._tell(self.watchers, event, self.point())
         if self.joining:
             for joining in list(self.joining.values()):

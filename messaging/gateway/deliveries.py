@@ -47,9 +47,10 @@ class Deliveries:
         self._small: dict[str, dict[str, int]] = {}
         """What was answered, by conversation and user, and is not kept yet."""
         self._large: dict[str, dict[str, int]] = {}
-        self._told: dict[str, list[Message]] = {}
-        """What has been noted at this tick, by conversation: of that most is answered until the next one."""
-        self._told_before: dict[str, list[Message]] = {}
+        self._told: dict[str, dict[int, Message]] = {}
+        """What has been noted at this tick, by conversation and seq: of that most is answered until the next
+        one."""
+        self._told_before: dict[str, dict[int, Message]] = {}
         """The same of the tick before."""
         self._kept: Recent[tuple[str, str], int] = Recent(_REMEMBERED, _REMEMBERED_SECONDS)
 
@@ -88,7 +89,7 @@ class Deliveries:
     def _note(self, channel: Channel) -> dict[Session, None]:
         """What the watchers of a conversation have been written; those who are to be asked for it."""
         channel.noted_seq = channel.last_seq
-        messages, channel.told = channel.told, []
+        messages, channel.told = channel.told, {}
         conversation = self._conversation(channel)
         if conversation is None or conversation.kind is Kind.ROOM:
             return {}
@@ -135,9 +136,11 @@ class Deliveries:
 
     def _at_hand(self, conversation_id: str, after: int, up_to: int) -> Sequence[Message] | None:
         """The messages past `after` and up to `up_to`, where all of them were told here a moment ago."""
-        told = (*self._told_before.get(conversation_id, ()), *self._told.get(conversation_id, ()))
-        found = {message.seq: message for message in told if after < message.seq <= up_to}
-        return [found[seq] for seq in sorted(found)] if len(found) == up_to - after else None
+        told = self._told_before.get(conversation_id, {}) | self._told.get(conversation_id, {})
+        try:
+            return list(map(told.__getitem__, range(after + 1, up_to + 1)))
+        except KeyError:
+            return None
 
     def _put_back(self, reached: Mapping[str, Mapping[str, int]]) -> None:
         for (conversation_id, user_id), seq in _places(reached):
