@@ -101,11 +101,13 @@ class Trail:
         self._points: dict[str, Point] = {}
         self._recent: list[Told] = []
 
-    def reach(self, here: Point, reads: int = 0) -> None:
-        """The client is being told all up to here; and, by what is live, what others read up to then."""
+    def reach(self, here: Point, reads: int = 0) -> bool:
+        """The client is being told all up to here; and, by what is live, what others read up to then. Whether
+        it stands nowhere else and was told no other reads: all who do so with one tag have one offset."""
         self._points[here.conversation_id] = here
         if reads > self.reads:  # seldom: it stands still for a while
             self.read_up_to(reads)
+        return self.reads == reads and len(self._points) == 1 and not self._recent
 
     def raise_to(self, here: Point) -> None:
         """The same, unless it had been told more before."""
@@ -135,12 +137,6 @@ class Trail:
     def point(self, conversation_id: str) -> Point | None:
         """Where the client stands there; None while it was told nothing."""
         return self._points.get(conversation_id)
-
-    @property
-    def alone(self) -> bool:
-        """Whether the offset is that of everybody with this tag who stands at the same point, and was told as
-        much of what others read."""
-        return len(self._points) == 1 and not self._recent
 
     @property
     def offset(self) -> str:

@@ -26,10 +26,7 @@ class Rendering:
         "_here",
         "_read",
         "_reads",
-        "_shared",
-        "_tag",
         "_texts",
-        "_wire",
     )
 
     def __init__(self, event: Event, here: Point | None = None, reads: int = 0) -> None:
@@ -40,32 +37,24 @@ class Rendering:
             self._read = told(event.conversation.id, event.reader.id, event.cursor, event.at)
         self._here = here
         self._texts: dict[tuple[Wire, str | None], list[str]] = {}
-        self._ended: dict[tuple[Wire, str], list[str]] = {}
-        # What the last one was told, for the next, who is most often told the same.
-        self._wire: Wire | None = None
-        self._tag: str | None = None
-        self._shared: list[str] = []
+        self._ended: dict[tuple[Wire, str | None, str], list[str]] = {}
 
     def texts(self, session: Session) -> list[str]:
         """What is written to this session."""
-        wire, tag, here, trail = session.wire, None, self._here, session.trail
-        if here is not None and trail is not None:
-            trail.reach(here, self._reads)
-            if self._read is not None:
-                trail.told(self._read)
-            if trail.reads == self._reads and trail.alone:
-                tag = trail.tag  # as all with this tag, who stand at this point and nowhere else
-            else:
-                return ended(wire, self._plain(session), trail.offset)
-        if wire is self._wire and tag == self._tag:
-            return self._shared
-        texts = self._plain(session)
-        if wire.dialect.names_partner and self._pair:
-            return texts if tag is None or trail is None else ended(wire, texts, trail.offset)
-        if tag is not None and trail is not None:
-            texts = self._ended.get((wire, tag)) or ended(wire, texts, trail.offset)
-            self._ended[wire, tag] = texts
-        self._wire, self._tag, self._shared = wire, tag, texts
+        wire, here, trail = session.wire, self._here, session.trail
+        viewer = session.user_id if wire.dialect.names_partner and self._pair else None
+        if here is None or trail is None:
+            return self._plain(wire, viewer)
+        alone = trail.reach(here, self._reads)
+        if self._read is not None:
+            trail.told(self._read)
+            alone = False
+        if not alone:
+            return ended(wire, self._plain(wire, viewer), trail.offset)
+        key = wire, viewer, trail.tag
+        texts = self._ended.get(key)
+        if texts is None:
+            texts = self._ended[key] = ended(wire, self._plain(wire, viewer), trail.offset)
         return texts
 
     @property
@@ -74,9 +63,7 @@ class Rendering:
         event = self._event
         return isinstance(event, ConversationEvent) and conversation_of(event).kind is Kind.DIRECT
 
-    def _plain(self, session: Session) -> list[str]:
-        wire = session.wire
-        viewer = session.user_id if wire.dialect.names_partner and self._pair else None
+    def _plain(self, wire: Wire, viewer: str | None) -> list[str]:
         texts = self._texts.get((wire, viewer))
         if texts is None:
             frames = wire.dialect.render(self._event, viewer)
