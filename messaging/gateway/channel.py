@@ -353,7 +353,8 @@ class Channel:
             self._early.pop(seq, None)
         if len(self.told) < MAX_TOLD:
             self.told[seq] = event.message
-        self._tell(self.watchers, event, self.point())
+        here = point(self.conversation_id, self._mark, seq, self.last_rev)
+        self._tell(self.watchers, event, here)
         if self.joining:
             for joining in list(self.joining.values()):
                 self._to_joining(joining, event)

@@ -58,16 +58,16 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in one conversation, and how it stands in an offset."""
+    """A place in one conversation, by seq and rev, and how it stands in an offset."""
 
     conversation_id: str
-    at: Reached
+    at: tuple[int, int]
     text: str
 
 
 def point(conversation_id: str, mark: str, seq: int, rev: int) -> Point:
     """The place after message `seq` and change `rev`."""
-    return Point(conversation_id, Reached(seq, rev), f".{mark}:{seq}:{rev}")
+    return Point(conversation_id, (seq, rev), f".{mark}:{seq}:{rev}")
 
 
 class Told(NamedTuple):
