@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 from hashlib import blake2b
+from operator import attrgetter
 from typing import NamedTuple
 
 from messaging.domain.values import dataclass
@@ -75,6 +76,9 @@ class Told(NamedTuple):
 
     at: int
     text: str
+
+
+_text_of = attrgetter("text")
 
 
 def reader_mark_of(conversation_id: str, user_id: str) -> str:
@@ -141,8 +145,8 @@ class Trail:
     @property
     def offset(self) -> str:
         """The client's whole offset."""
-        places = "".join([each.text for each in self._points.values()])
-        reads = "".join([each.text for each in self._recent]) if self._recent else ""
+        places = "".join(map(_text_of, self._points.values()))
+        reads = "".join(map(_text_of, self._recent)) if self._recent else ""
         return f"{self.tag}{self.reads}{places}{reads}"
 
 

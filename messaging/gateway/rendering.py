@@ -67,7 +67,7 @@ class Rendering:
         texts = self._texts.get((wire, viewer))
         if texts is None:
             frames = wire.dialect.render(self._event, viewer)
-            texts = self._texts[wire, viewer] = [wire.encode(frame) for frame in frames]
+            texts = self._texts[wire, viewer] = list(map(wire.encode, frames))
         return texts
 
 
