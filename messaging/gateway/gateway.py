@@ -321,7 +321,7 @@ class Gateway:
 
     def _announce(self, event: Announcement) -> None:
         if type(event) is MessageSent:  # the first of many, on the way of every message
-            self.hub.announce(event)
+            self.hub.message_sent(event)
             return
         match event:
             case UserSentAway():

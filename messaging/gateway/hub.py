@@ -213,9 +213,6 @@ class Hub:
 
     def announce(self, event: Event) -> None:
         """Something happened, here or in another process: tell those it concerns."""
-        if type(event) is MessageSent:  # the first of many, on the way of every message
-            self._message_sent(event)
-            return
         self._ctx.seats.note(event)
         if isinstance(event, PresenceChanged):
             self._presence_changed(event)
@@ -227,7 +224,7 @@ class Hub:
     def _happened_in_conversation(self, event: ConversationEvent) -> None:
         match event:
             case MessageSent():
-                self._message_sent(event)
+                self.message_sent(event)
             case MessageEdited() | MessageDeleted() | ReactionChanged():
                 self._message_changed(event)
             case TypingChanged() | RoomEntered() | RoomLeft():
@@ -289,7 +286,8 @@ class Hub:
     def _tell_follower(self, follower: Follower, event: Event) -> None:
         self.tell(list(follower.sessions), event)
 
-    def _message_sent(self, event: MessageSent) -> None:
+    def message_sent(self, event: MessageSent) -> None:
+        """As `announce`, for what happens most."""
         channel = self.channels.get(event.conversation.id)
         if channel is None:
             return

@@ -420,7 +420,7 @@ async def test_a_bug_in_telling_here_does_not_keep_it_from_the_others(
     def broken(_event: Announcement) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(street.one.gateway.hub, "announce", broken)
+    monkeypatch.setattr(street.one.gateway.hub, "message_sent", broken)
     assert (await alice.say("1"))["success"]
     assert (await alice.say("1"))["success"]
     await until(lambda: bob.messages == [1, 2])
