@@ -21,7 +21,7 @@ from messaging.domain.models import Message, Position
 from messaging.gateway.offset import Point, mark_of, point
 
 if TYPE_CHECKING:
-    from messaging.gateway.follower import Follower
+    from messaging.gateway.follower import Follower, Standing
     from messaging.gateway.session import Session
     from messaging.gateway.transport import Wire
 
@@ -156,7 +156,8 @@ class Channel:
         self.watchers: dict[Session, None] = {}
         self._wires: Counter[Wire] = Counter()  # of the watchers
         self.joining: dict[Session, Joining] = {}
-        self.followers: dict[Follower, None] = {}
+        self.followers: dict[Follower, Standing] = {}
+        """The users who follow, each with their standing here."""
         self.filling = False
         self._mark = mark_of(conversation_id)
         self._early: dict[int, MessageSent] = {}
@@ -359,8 +360,8 @@ class Channel:
             for joining in list(self.joining.values()):
                 self._to_joining(joining, event)
                 self._promote(joining)
-        for follower in self.followers:
-            follower.message_sent(event)
+        for follower, standing in self.followers.items():
+            follower.message_sent(event, standing)
 
     def _has_told(self, event: MessageChange) -> bool:
         """Whether the message that is changed has been told here."""
@@ -373,8 +374,8 @@ class Channel:
         for joining in list(self.joining.values()):
             self._to_joining(joining, event)
             self._promote(joining)
-        for follower in self.followers:
-            follower.message_changed(event)
+        for follower, standing in self.followers.items():
+            follower.message_changed(event, standing)
 
     def _reads_ahead(self, event: MessagesRead) -> bool:
         return self.next_seq is not None and event.cursor >= self.next_seq

@@ -103,8 +103,7 @@ class Deliveries:
 
     def _conversation(self, channel: Channel) -> Conversation | None:
         """The conversation as a follower knows it: without one, it has no members here."""
-        follower = next(iter(channel.followers), None)
-        standing = follower.standings.get(channel.conversation_id) if follower else None
+        standing = next(iter(channel.followers.values()), None)
         return standing.conversation if standing else None
 
     def _reached(self, conversation_id: str, user_id: str, seq: int) -> None:

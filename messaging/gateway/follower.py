@@ -153,12 +153,9 @@ class Follower:
         """Unread messages of all conversations that are not muted."""
         return sum(s.unread for s in self.standings.values() if not s.muted)
 
-    def message_sent(self, event: MessageSent) -> None:
-        """A message came in one of the conversations."""
+    def message_sent(self, event: MessageSent, standing: Standing) -> None:
+        """A message came in a conversation where the user stands so."""
         conversation_id = event.conversation.id
-        standing = self.standings.get(conversation_id)
-        if standing is None:
-            return
         for session in self.sessions:
             if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
                 session.catching_up.written(conversation_id, Position(event.message.seq))
@@ -170,11 +167,8 @@ class Follower:
         else:
             self.recount(conversation_id)
 
-    def message_changed(self, event: MessageChange) -> None:
-        """A message was changed in one of the conversations."""
-        standing = self.standings.get(event.conversation.id)
-        if standing is None:
-            return
+    def message_changed(self, event: MessageChange, standing: Standing) -> None:
+        """A message was changed in a conversation where the user stands so."""
         for session in self.sessions:
             if session.catching_up is not None and session.signed_in and session in standing.channel.watchers:
                 session.catching_up.written(event.conversation.id, Position(rev=event.rev))

@@ -197,8 +197,8 @@ class Hub:
         if channel.version is None:  # else what is told here goes by what was told here
             channel.version = conversation.version
         channel.let_in(conversation.version)
-        channel.followers[follower] = None
-        follower.stand(conversation.id, Standing(channel, membership))
+        standing = channel.followers[follower] = Standing(channel, membership)
+        follower.stand(conversation.id, standing)
         return asyncio.ensure_future(_wait(self._bus.subscribe(conversation_topic(conversation.id))))
 
     def _drop_standing(self, follower: Follower, conversation_id: str) -> None:
