@@ -97,6 +97,11 @@ def token(user: str, role: str | None, name: str | None, ttl: timedelta) -> None
         _give_up("JWT_SECRET: is not set; without it, tokens are made by whoever has the private key.")
     if settings.development and settings.database_path == IN_MEMORY:
         _give_up("DATABASE_PATH: with a database in memory, the secret is known to the server alone.")
+    if settings.development and not settings.database_path.exists():
+        where = settings.database_path.absolute()
+        click.echo(
+            f"No server has run with {where} yet; one that runs elsewhere refuses this token.", err=True
+        )
     click.echo(_mint(settings, settings.jwt_secret, user, role, name, ttl))
 
 

@@ -80,6 +80,7 @@ async def test_a_token_is_for_the_user_and_lasts_as_long_as_it_was_told(tmp_path
 
 async def test_in_development_tokens_are_signed_with_the_kept_secret(tmp_path: Path) -> None:
     made = messaging(tmp_path, "token", "bob")
+    assert f"No server has run with {tmp_path / 'data' / 'messaging.db'} yet" in made.stderr
     secret = (tmp_path / "data" / SECRET_FILE).read_text()
     verifier = JsonWebTokens(secret=secret, clock=lambda: datetime.now(UTC))
     assert (await verifier.verify(made.stdout.strip())).profile.id == "bob"
