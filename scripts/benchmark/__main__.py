@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import resource
@@ -83,7 +84,7 @@ def _about(scale: rows.Scale) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
-        "scale": repr(scale),
+        "scale": dataclasses.asdict(scale),
     }
 
 

@@ -133,7 +133,7 @@ def _line(shown: Comparison) -> tuple[str, ...]:
         "" if shown.required is None else str(shown.required),
         met,
         "" if math.isnan(shown.cpu_ratio) else f"{shown.cpu_ratio:.2f}×",
-        f"{_value(shown.samples)} {shown.unit}",
+        f"{shown.name} {_value(shown.samples)} {shown.unit}",
         _number(_median([sample.cpu for sample in shown.samples])),
         "" if shown.peer is None else f"{shown.peer} {_value(shown.peer_samples)}",
         _number(_median([sample.cpu for sample in shown.peer_samples])),
