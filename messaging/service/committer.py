@@ -172,7 +172,7 @@ class Committer:
         else:
             self._busy -= conversations
         self._begin()
-        if not self._writes and len(batch) <= FEW:
+        if not self._waiting and not self._writes and len(batch) <= FEW:
             self._expected = len(batch)
 
     def _is_worth_a_moment(self, batch: Batch) -> bool:
@@ -199,7 +199,8 @@ class Committer:
         self._tell(late, [error] * len(late))
 
     def _tell(self, batch: Batch, outcomes: Sequence[Appended | Exception]) -> None:
-        """Tell what became of a batch, from the next turn on: so the store is given the next write before."""
+        """Tell what became of a batch, from the next turn on. By then the store has its next write, if it
+        takes several together."""
         if batch and not self._untold:
             asyncio.get_running_loop().call_soon(self._tell_some)
         self._untold.extend((*waiting, outcome) for waiting, outcome in zip(batch, outcomes, strict=True))

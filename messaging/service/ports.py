@@ -177,7 +177,7 @@ class Store(
     @property
     def appends_together(self) -> int:
         """How many calls of `append` are worth being under way at the same time. What comes meanwhile waits,
-        and goes together in the next one."""
+        and goes together in the next one; where it is one, until all have been told of the last one."""
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Appended | ClientError]:
         """Store messages, each as the next of its conversation; one outcome per draft, in their order.
