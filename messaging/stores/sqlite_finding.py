@@ -43,9 +43,11 @@ class SqliteFinding(SqliteBase):
         self._index_later(sqlite_search.TOGETHER)  # the process before may have left as many
 
     async def close(self) -> None:
+        await super().close()
         if self._timer is not None:
             self._timer.cancel()
-        await super().close()
+            self._timer = None
+        self._unindexed = 0
 
     def _index_later(self, messages: int) -> None:
         """So many messages were written. They are indexed when there are enough: with the next that are,

@@ -231,6 +231,21 @@ async def test_messages_are_indexed_when_there_are_enough_and_when_the_store_is_
     await store.close()
 
 
+async def test_what_was_about_to_be_indexed_when_the_store_was_closed_is_when_it_is_opened_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_search, "TOGETHER", 10)
+    store = SqliteStore(str(path))
+    await store.open()
+    await store.save(conversation("c"))
+    await until_unindexed(path, 0)
+    await send(store, *(draft(f"number {n}") for n in range(12)))
+    await store.close()
+    await store.open()
+    await until_unindexed(path, 2)
+    await store.close()
+
+
 def unindexed(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
         return waiting(db)
