@@ -99,9 +99,8 @@ def token(user: str, role: str | None, name: str | None, ttl: timedelta) -> None
         _give_up("DATABASE_PATH: with a database in memory, the secret is known to the server alone.")
     if settings.development and not settings.database_path.exists():
         where = settings.database_path.absolute()
-        click.echo(
-            f"No server has run with {where} yet; one that runs elsewhere refuses this token.", err=True
-        )
+        click.echo(f"No server has run with {where} yet. One that keeps its database elsewhere", err=True)
+        click.echo("refuses this token: call this in its folder, or with its DATABASE_PATH.", err=True)
     click.echo(_mint(settings, settings.jwt_secret, user, role, name, ttl))
 
 
