@@ -1,18 +1,25 @@
 # Sourced by serve, test and check: makes .venv ready. Expects to run in the project's root.
 
-# $PYTHON, where it is set. Otherwise the system's own Python comes before what else is on the PATH: distributions
-# build theirs with the compiler's profile (PGO), version switchers mostly without: everything takes half as long again.
+# $PYTHON, where it is set. Otherwise a distribution's own Python comes before what else is on the PATH: it is built
+# with the compiler's profile (PGO), those of version switchers mostly are not: everything takes half as long again.
+# By the name of its version, which does not become another one when the system is upgraded.
 find_python() {
-    local candidate candidates=(/usr/bin/python3 python3.13 python3.12 python3.11 python3)
-    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    local candidate candidates=(python3.13 python3.12 python3.11 python3)
+    if [ -n "${PYTHON:-}" ]; then
+        candidates=("$PYTHON")
+    elif [ "$(uname)" = Linux ] && [ -x /usr/bin/python3 ]; then
+        candidates=("$(readlink -f /usr/bin/python3)" "${candidates[@]}")
+    fi
     for candidate in "${candidates[@]}"; do
-        # Run it: version switchers put names on the PATH that only print an error. Debian's has no ensurepip by itself.
-        if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        # Run it: version switchers put names on the PATH that only print an error.
+        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
             echo "$candidate"
             return
         fi
+        echo "$candidate cannot make a .venv (Debian: install python3-venv); looking for another Python." >&2
     done
-    echo "Python 3.11 or newer is needed, with ensurepip (Debian: python3-venv); none of ${candidates[*]} is one." >&2
+    echo "Python 3.11 or newer is needed${PYTHON:+ as \$PYTHON}; none of ${candidates[*]} is one." >&2
     return 1
 }
 
