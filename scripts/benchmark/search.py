@@ -182,7 +182,7 @@ async def search(stage: Stage, messages: int, rounds: int) -> list[Comparison]:
                 name=name,
                 samples=samples,
                 required=Requirement(bound=100.0, at_least=False),
-                note=f"{name}: {messages:,} messages in {CONVERSATIONS:,} conversations",
+                note=f"{messages:,} messages in {CONVERSATIONS:,} conversations",
             )
         )
     return comparisons
