@@ -53,7 +53,7 @@ class Scale:
 
 
 TINY = Scale(seconds=0.1, rounds=1, watchers=20, idle=20, leaving=50, messages=2_000)
-QUICK = Scale(seconds=0.5, rounds=3, watchers=1_000, idle=500, leaving=1_000, messages=30_000)
+QUICK = Scale(seconds=0.4, rounds=3, watchers=1_000, idle=300, leaving=600, messages=10_000)
 FULL = Scale(seconds=3.0, rounds=5, watchers=1_000, idle=5_000, leaving=20_000, messages=1_000_000)
 
 
