@@ -124,7 +124,7 @@ def index(db: sqlite3.Connection, limit: int) -> int:
     ).fetchone()
     texts: dict[int, str] = {}
     room = _TEXT
-    for message_id, where, content in sorted(orjson.loads(waiting)):
+    for message_id, where, content in sorted(orjson.loads(waiting)):  # none may be passed over
         texts[message_id] = searchable(where, content)
         room -= len(content)
         if room <= 0:

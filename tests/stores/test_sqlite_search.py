@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -210,13 +210,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "messaging.db"
 
 
-async def test_messages_are_indexed_when_there_are_enough_and_when_the_store_is_opened(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def in_tens(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
+    """A store with a conversation `c` that indexes ten messages together."""
     monkeypatch.setattr(sqlite_search, "TOGETHER", 10)
     store = SqliteStore(str(path))
     await store.open()
     await store.save(conversation("c"))
+    yield store
+    await store.close()
+
+
+async def test_messages_are_indexed_when_there_are_enough_and_when_the_store_is_opened(
+    in_tens: SqliteStore, path: Path
+) -> None:
+    store = in_tens
     await send(store, *(draft(f"number {n}") for n in range(9)))
     assert unindexed(path) == 9
     await send(store, draft("number 9"), draft("number 10"))
@@ -228,22 +236,16 @@ async def test_messages_are_indexed_when_there_are_enough_and_when_the_store_is_
     query = query_of("number")
     assert query is not None
     assert len(await store.search(query, conversation_ids=["c"], limit=50)) == 11
-    await store.close()
 
 
 async def test_what_was_about_to_be_indexed_when_the_store_was_closed_is_when_it_is_opened_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    in_tens: SqliteStore, path: Path
 ) -> None:
-    monkeypatch.setattr(sqlite_search, "TOGETHER", 10)
-    store = SqliteStore(str(path))
-    await store.open()
-    await store.save(conversation("c"))
     await until_unindexed(path, 0)
-    await send(store, *(draft(f"number {n}") for n in range(12)))
-    await store.close()
-    await store.open()
+    await send(in_tens, *(draft(f"number {n}") for n in range(12)))
+    await in_tens.close()
+    await in_tens.open()
     await until_unindexed(path, 2)
-    await store.close()
 
 
 def unindexed(path: Path) -> int:
